@@ -1,0 +1,77 @@
+"""Every error a user can cause, one class each, one line each.
+
+NasError
+├── UsageError          wrong use: the command line exits with 2
+│   └── UnknownName     a name that is not in a registry; carries the nearest valid one
+├── InfeasibleBudget    no architecture meets the constraints; names the smallest reachable value
+├── DataError           a data set that is missing, corrupt or not of the promised form
+├── CheckpointError     a checkpoint that is missing, truncated or foreign
+├── Diverged            a loss that is not finite
+├── ExportError         an exported network that does not reproduce the supernet
+└── StudyError          a ledger that is locked by another driver or belongs to another search
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NasError(Exception):
+    """Root of all errors that a user can cause; its text is one line that says what to do."""
+
+
+class UsageError(NasError):
+    """The request itself is wrong."""
+
+
+class UnknownName(UsageError):
+    """A name that no registry holds.
+
+    Args:
+        kind: What was asked for, such as "space".
+        name: The name that was given.
+        known: The valid names.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}")
+
+
+class InfeasibleBudget(NasError):
+    """No architecture of the space meets the constraints.
+
+    Args:
+        metric: The metric whose bound cannot be met, such as "macs".
+        bound: The bound that was asked for.
+        smallest: The smallest value that the space can reach; None where only the
+            combination of several bounds is impossible.
+    """
+
+    def __init__(self, metric: str, bound: float, smallest: int | None) -> None:
+        self.metric, self.bound, self.smallest = metric, bound, smallest
+        reach = "" if smallest is None else f"; the smallest reachable value is {smallest:,}"
+        super().__init__(f"no architecture has {metric} <= {bound:,.10g}{reach}")
+
+
+class DataError(NasError):
+    """A data set that is missing, corrupt, or not of the promised form."""
+
+
+class CheckpointError(NasError):
+    """A checkpoint that is missing, truncated or belongs to something else."""
+
+
+class Diverged(NasError):
+    """Training met a loss that is not finite."""
+
+
+class ExportError(NasError):
+    """An exported network does not reproduce the supernet's logits."""
+
+
+class StudyError(NasError):
+    """A ledger that is locked by another driver or belongs to another search."""
