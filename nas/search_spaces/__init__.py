@@ -34,9 +34,7 @@ SPACES = {"mobilenet": mobilenet_presets.build}
 _READERS = {"mobilenet": MobileNetSpace.from_json}
 
 
-def get(
-    name: str, *, input_size: int, in_channels: int, num_classes: int, preset: str | None = None
-) -> SearchSpace:
+def get(name: str, *, input_size: int, in_channels: int, num_classes: int, preset: str | None = None) -> SearchSpace:
     """The space called `name`, made for one task.
 
     Args:

@@ -43,8 +43,10 @@ class Objective:
             raise UnknownName("metric", metric, METRICS)
         if direction == "":
             return cls(metric, METRICS[metric])
-        if direction == "min" or direction == "max":
-            return cls(metric, direction)
+        if direction == "min":
+            return cls(metric, "min")
+        if direction == "max":
+            return cls(metric, "max")
         raise UsageError(f"objective {text!r}: the direction must be 'min' or 'max', got {direction!r}")
 
     def __str__(self) -> str:

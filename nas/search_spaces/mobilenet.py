@@ -101,7 +101,7 @@ class MobileNetSpace(SearchSpace):
         self.preset = preset
 
     @cached_property
-    def genes(self) -> tuple[Gene, ...]:  # type: ignore[override]  # cached
+    def genes(self) -> tuple[Gene, ...]:
         """Resolution, then per stage width, depth, and per block kernel and expansion."""
         genes = [Gene("resolution", self.config.resolutions)]
         for s, spec in enumerate(self.config.stages):
@@ -148,6 +148,7 @@ class MobileNetSpace(SearchSpace):
         return self.network(chosen["resolution"], tuple(blocks))
 
     def network(self, resolution: int, blocks: tuple[BlockPlan, ...]) -> NetworkPlan:
+        """The plan of this space's stem and head around `blocks`."""
         c = self.config
         return NetworkPlan(
             self.input_size, self.in_channels, resolution, c.stem_channels, c.stem_stride, c.stem_activation,
