@@ -1,0 +1,142 @@
+"""Ranks, crowding, fronts and knees of points whose objectives are all minimised.
+
+A point dominates another when it is nowhere larger and somewhere smaller; equal points do not dominate each other.
+Values must be finite or inf, never NaN. Constrained dominance (Deb et al. 2002): a feasible point dominates every
+infeasible one, and of two infeasible ones the smaller total violation does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]  # [N, M]
+Positions = NDArray[np.int64]
+
+
+def non_dominated_ranks(values: Values, violation: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+    """[N]: the front that each point is in, 0 for the points that none dominates.
+
+    Args:
+        values: [N, M], minimised.
+        violation: [N], total constraint violation, 0 where feasible; None where there are no constraints. Infeasible
+            points come after all feasible ones, one rank for each distinct violation.
+    """
+    infeasible = np.zeros(len(values), dtype=bool) if violation is None else violation > 0
+    ranks = np.zeros(len(values), dtype=np.int64)
+    feasible = values[~infeasible]
+    ranks[~infeasible] = ranks_of_two(feasible) if values.shape[1] == 2 else ranks_by_peeling(feasible)
+    if violation is not None and infeasible.any():
+        _, order = np.unique(violation[infeasible], return_inverse=True)
+        ranks[infeasible] = order.reshape(-1) + (ranks[~infeasible].max(initial=-1) + 1)
+    return ranks
+
+
+def ranks_by_peeling(values: Values) -> NDArray[np.int64]:
+    """Ranks for any number of objectives: one [N, N] dominance matrix, then front after front is taken away."""
+    no_larger = np.ones((len(values), len(values)), dtype=bool)
+    for column in values.T:
+        no_larger &= column[:, None] <= column[None, :]
+    dominates = no_larger & ~no_larger.T
+    dominators = np.count_nonzero(dominates, axis=0)
+    ranks = np.full(len(values), -1, dtype=np.int64)
+    rank = 0
+    while (front := np.flatnonzero((dominators == 0) & (ranks < 0))).size:
+        ranks[front] = rank
+        dominators -= np.count_nonzero(dominates[front], axis=0)
+        rank += 1
+    return ranks
+
+
+def ranks_of_two(values: Values) -> NDArray[np.int64]:
+    """Ranks for two objectives in O(N log N) time and O(N) memory (Jensen 2003); equal to `ranks_by_peeling`.
+
+    In ascending order of the first objective a point is dominated by a front exactly when the front's last second
+    objective is not larger, and those last values ascend from front to front: a bisection finds the rank.
+    """
+    points, inverse = np.unique(
+        values, axis=0, return_inverse=True
+    )  # equal points share a rank; sorted by both columns
+    lasts: list[float] = []
+    ranks = np.empty(len(points), dtype=np.int64)
+    for i, second in enumerate(points[:, 1].tolist()):
+        rank = bisect_right(lasts, second)
+        ranks[i] = rank
+        lasts[rank : rank + 1] = [second]
+    return ranks[inverse.reshape(-1)]
+
+
+def crowding_distance(values: Values, ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[N]: how far the neighbours within each point's own front are apart, all fronts at once (Deb et al. 2002).
+
+    Per objective the distance between the next smaller and the next larger point of the front, divided by the front's
+    range; the mean over objectives. The ends of each objective are infinitely far, so are fronts of one or two points.
+    An objective that is constant on a front adds 0, for its ends too. Equal values are neighbours in order of position.
+
+    Args:
+        values: [N, M], minimised, finite.
+        ranks: [N], the front of each point.
+    """
+    n, goals = values.shape
+    total = np.zeros(n)
+    if n == 0:
+        return total
+    sizes = np.bincount(ranks, minlength=1)
+    for column in values.T:
+        order = np.lexsort((column, ranks))  # stable
+        front, ordered = ranks[order], column[order]
+        starts = np.r_[True, front[1:] != front[:-1]]
+        ends = np.r_[starts[1:], True]
+        spread = (ordered[ends] - ordered[starts])[np.cumsum(starts) - 1]
+        step = np.diff(ordered)
+        gap = np.where(starts, np.inf, np.r_[0.0, step]) + np.where(ends, np.inf, np.r_[step, 0.0])
+        total[order] += np.where(spread > 0, gap / np.where(spread > 0, spread, 1.0), 0.0)
+    return np.where(sizes[ranks] <= 2, np.inf, total / goals)
+
+
+def best_first(values: Values, violation: NDArray[np.float64] | None = None) -> Positions:
+    """Positions ordered by rank, then by descending crowding distance; ties keep their order."""
+    ranks = non_dominated_ranks(values, violation)
+    return np.asarray(np.lexsort((-crowding_distance(values, ranks), ranks)), dtype=np.int64)
+
+
+def pareto_front(values: Values, violation: NDArray[np.float64] | None = None) -> Positions:
+    """Ascending positions of the feasible points that none dominates; of equal points all.
+
+    Args:
+        values: [N, M], minimised.
+        violation: [N], 0 where feasible; None where there are no constraints. Without a feasible point the front is
+            empty.
+    """
+    feasible = np.arange(len(values)) if violation is None else np.flatnonzero(violation <= 0)
+    return np.compress(non_dominated_ranks(values[feasible]) == 0, feasible)
+
+
+def hypervolume(values: Values, reference: NDArray[np.float64]) -> float:
+    """The volume that the points dominate up to `reference`; points beyond it add nothing.
+
+    Args:
+        values: [N, M], minimised.
+        reference: [M], a point that is worse than all of interest.
+    """
+    inside = values[(values < reference).all(axis=1)]
+    return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
+
+
+def knee(values: Values) -> int:
+    """The position of the best compromise: the front's member farthest from its chord, on the better side.
+
+    Objectives are scaled to [0, 1] over the front. With two of them the chord joins the two ends, (0, 1) and (1, 0),
+    and the distance to it is proportional to 1 minus the sum of the scaled values; with more it is the plane through
+    the unit points. Where the whole front lies on the worse side of the chord, that is an end. Ties: the first.
+
+    Args:
+        values: [N, M], minimised, N >= 1; dominated points are left out.
+    """
+    front = pareto_front(values)
+    low, high = values[front].min(axis=0), values[front].max(axis=0)
+    scaled = (values[front] - low) / np.where(high > low, high - low, 1.0)
+    return int(front[scaled.sum(axis=1).argmin()])
