@@ -5,8 +5,9 @@ Run `python -m benchmarks.nsga2`; rows that are there already are skipped.
 The ZDT problems have 30 variables of 33 levels. Both sides have the same population, number of evaluations, binary
 tournament, uniform crossover (chance .9), mutation (every variable takes another level with chance 1/30, at least one
 does), uniform integer first population, and no duplicates. "pymoo" has its tournament by rank and crowding, which is
-ours and the paper's; "pymoo_default" has pymoo's own, by dominance and crowding, which selects less. The figure is the hypervolume of the last population up to
-the reference point (1.1, 1.1). Random search with as many evaluations is the baseline; its figure is the whole history.
+ours and the paper's; "pymoo_default" has pymoo's own, by dominance and crowding, which selects less. The figure is the
+hypervolume of the last population up to the reference point (1.1, 1.1). Random search with as many evaluations is the
+baseline; its figure is the whole history.
 """
 
 from __future__ import annotations

@@ -49,11 +49,11 @@ _TINY = MobileNetConfig(
 )  # fmt: skip
 
 _SMALL = MobileNetConfig(
-    resolutions=(24, 28, 32), stem_channels=16, stem_stride=2, stem_activation="hswish",
+    resolutions=(24, 28, 32), stem_channels=12, stem_stride=2, stem_activation="hswish",
     stages=(
-        _stage((12, 16), (1, 2), 1, "relu", squeeze=False),
-        _stage((24, 32), (1, 2, 3), 2, "relu", squeeze=True),
-        _stage((40, 48), (1, 2, 3), 2, "hswish", squeeze=True),
+        _stage((8, 12), (1, 2), 1, "relu", squeeze=False),
+        _stage((20, 28), (1, 2, 3), 2, "relu", squeeze=True),
+        _stage((32, 48), (1, 2, 3), 2, "hswish", squeeze=True),
     ),
     head_channels=160, mix_channels=0, kernel_transform="learned", transition_shortcuts=False,
 )  # fmt: skip

@@ -223,12 +223,20 @@ class SearchSpace(ABC):
         return self.architectures(self.feasible(constraints).sample(rng, 1))[0]
 
     @final
-    def sample_choices(self, rng: np.random.Generator, n: int) -> Indices:
+    def sample_choices(
+        self, rng: np.random.Generator, n: int, lowest: NDArray[np.int64] | None = None
+    ) -> Indices:
         """[n, D]: every gene drawn uniformly on its own, the way supernets are trained (Cai et al. 2020).
 
         Unlike `sample` this is not uniform over members: deep networks have more members than shallow ones.
+
+        Args:
+            rng: Source of the draws.
+            n: Number of rows.
+            lowest: [D], the first choice of each gene that may be drawn; None for all.
         """
-        return self.canonical(rng.integers(0, self.cardinalities, size=(n, len(self.genes))).astype(np.int16))
+        first = np.zeros_like(self.cardinalities) if lowest is None else lowest
+        return self.canonical(rng.integers(first, self.cardinalities, size=(n, len(self.genes))).astype(np.int16))
 
     @final
     def mutate(self, arch: Architecture, rng: np.random.Generator, rate: float) -> Architecture:

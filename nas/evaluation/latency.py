@@ -1,0 +1,119 @@
+"""Latency and peak memory, measured on this device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from nas.errors import UsageError
+from nas.evaluation.evaluator import Metrics
+from nas.search_spaces import Architecture
+from nas.supernets import Supernet
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Wall time of one forward pass.
+
+    Args:
+        median_ms: Median over the measured passes.
+        low_ms, high_ms: 10th and 90th percentile.
+        passes: Measured passes.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    passes: int
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Run with `count` threads, then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+def measure_latency(
+    network: nn.Module,
+    input_shape: tuple[int, int, int],
+    *,
+    batch: int = 1,
+    threads: int | None = None,
+    device: str = "cpu",
+    warm_up: int = 5,
+    passes: int = 30,
+) -> Latency:
+    """Time a network in eval mode on random images.
+
+    Args:
+        network: A plain network.
+        input_shape: (C, H, W).
+        batch: Images a pass.
+        threads: Threads while measuring; None keeps the present number, which is restored in any case.
+        device: "cpu" or "cuda".
+        warm_up: Passes before the clock starts.
+        passes: Measured passes.
+
+    Raises:
+        UsageError: A count is not positive.
+    """
+    if batch < 1 or passes < 1 or (threads is not None and threads < 1):
+        raise UsageError(f"batch, threads and passes must be at least 1, got {batch}, {threads} and {passes}")
+    network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    x = torch.randn(batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    with _threads(threads):
+        for _ in range(warm_up):
+            network(x)
+        times = [_timed(network, x, device) for _ in range(passes)]
+    times.sort()
+    return Latency(statistics.median(times), times[len(times) // 10], times[(len(times) * 9) // 10], len(times))
+
+
+def _timed(network: nn.Module, x: torch.Tensor, device: str) -> float:
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    network(x)
+    if cuda:
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - began) * 1e3
+
+
+class LatencyEvaluator:
+    """Measures `latency_ms` (median) of architectures as plain networks on this device.
+
+    Args:
+        supernet: Where the networks come from.
+        batch: Images a pass.
+        threads: Threads while measuring; None keeps the present number.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, supernet: Supernet, *, batch: int = 1, threads: int | None = None, device: str = "cpu") -> None:
+        self._supernet, self._batch, self._threads, self._device = supernet, batch, threads, device
+
+    def measure(self, arch: Architecture) -> Latency:
+        """Latency of one architecture."""
+        space = self._supernet.space
+        shape = (space.in_channels, space.input_size, space.input_size)
+        network = self._supernet.extract(arch)
+        return measure_latency(network, shape, batch=self._batch, threads=self._threads, device=self._device)
+
+    def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
+        """`latency_ms` of each architecture; identical ones are measured once."""
+        unique = {arch: self.measure(arch).median_ms for arch in dict.fromkeys(archs)}
+        return [{"latency_ms": unique[arch]} for arch in archs]

@@ -1,0 +1,130 @@
+"""Sub-networks as plain checkpoints; every export proves that it computes the supernet's logits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nas.data import Preprocessing
+from nas.errors import ExportError, UnknownName
+from nas.exporting import folder, formats
+from nas.exporting.deployed import Deployed
+from nas.exporting.folder import load
+from nas.search_spaces import Architecture
+from nas.supernets import Statistics, Supernet
+
+__all__ = ["FORMATS", "Deployed", "export", "export_network", "load"]
+
+FORMATS = ("safetensors", "pt2", "onnx")
+BATCHES = (1, 5)  # sizes that a finished export is run with
+TOLERANCE = 1e-4  # greatest difference of a logit, relative to the greatest logit or 1
+
+
+def export(
+    supernet: Supernet,
+    arch: Architecture,
+    path: Path | str,
+    *,
+    format: str,
+    statistics: Statistics,
+    preprocessing: Preprocessing,
+    metrics: dict[str, float] | None = None,
+) -> Path:
+    """Write one sub-network with its inherited weights.
+
+    Args:
+        supernet: The shared weights.
+        arch: Which member.
+        path: A folder for "safetensors", a file for "pt2" and "onnx".
+        format: One of `FORMATS`.
+        statistics: Batch-norm statistics of `arch`, from `calibrate`.
+        preprocessing: Normalisation, input size and class names, which travel with every format.
+        metrics: Figures that travel too.
+
+    Returns:
+        The path.
+
+    Raises:
+        UnknownName: No such format.
+        ExportError: The written network's logits differ from the supernet's; nothing is left behind.
+    """
+    deployed = Deployed(supernet.extract(arch, statistics).cpu(), arch, supernet.space, preprocessing, metrics)
+    device = next(supernet.parameters()).device
+
+    @torch.no_grad()
+    def reference(images: Tensor) -> Tensor:
+        was_training = supernet.training
+        x = ((images - deployed.mean) / deployed.std).to(device)
+        logits: Tensor = supernet.eval()(x, arch, statistics=statistics.to(device))
+        supernet.train(was_training)
+        return logits.cpu()
+
+    return _export(deployed, Path(path), format, reference)
+
+
+def export_network(deployed: Deployed, path: Path | str, *, format: str) -> Path:
+    """Write a network that was loaded or fine-tuned, in any format; like `export`, checked against its own logits."""
+
+    @torch.no_grad()
+    def reference(images: Tensor) -> Tensor:
+        logits: Tensor = deployed(images)
+        return logits
+
+    return _export(deployed, Path(path), format, reference)
+
+
+def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Tensor], Tensor]) -> Path:
+    if format not in FORMATS:
+        raise UnknownName("export format", format, FORMATS)
+    if format != "safetensors" and path.is_dir():
+        raise ExportError(f"{path}: is a folder; give the path of a file for format {format!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "" if format == "safetensors" else f".{format}"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        if format == "safetensors":
+            folder.write(deployed, temporary)
+            _verify(lambda images: folder.load(temporary)(images), reference, deployed, path)
+            folder.replace_folder(temporary, path)
+        else:
+            write, run = {
+                "pt2": (formats.write_pt2, formats.run_pt2),
+                "onnx": (formats.write_onnx, formats.run_onnx),
+            }[format]
+            write(deployed, temporary)
+            _verify(lambda images: run(temporary, images), reference, deployed, path)
+            os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+@torch.no_grad()
+def _verify(
+    written: Callable[[Tensor], Tensor], reference: Callable[[Tensor], Tensor], deployed: Deployed, path: Path
+) -> None:
+    """Run what was written on random images of several batch sizes.
+
+    Raises:
+        ExportError: Its logits differ from the reference.
+    """
+    generator = torch.Generator().manual_seed(0)
+    size = deployed.input_size
+    for batch in BATCHES:
+        images = torch.rand(batch, deployed.preprocessing.in_channels, size, size, generator=generator)
+        expected = reference(images)
+        found = written(images)
+        difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
+        if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+            raise ExportError(
+                f"{path}: the exported network's logits differ from the supernet's by {difference:.3g} "
+                f"at batch {batch}; nothing was written"
+            )

@@ -1,0 +1,80 @@
+"""Formats that run where `nas` is not installed: `.pt2` for torch, `.onnx` for any ONNX runtime."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas.errors import ExportError
+from nas.exporting.deployed import Deployed
+
+METADATA = "nas.json"  # name of the description inside a .pt2
+
+
+def _example(deployed: Deployed) -> Tensor:
+    size = deployed.input_size
+    return torch.zeros(2, deployed.preprocessing.in_channels, size, size)
+
+
+def write_pt2(deployed: Deployed, path: Path) -> None:
+    """Write a `torch.export` program with a dynamic batch; `torch.export.load(path).module()(images)` runs it."""
+    batch = {0: torch.export.Dim("batch", min=1)}
+    program = torch.export.export(deployed, (_example(deployed),), dynamic_shapes={"images": batch})
+    torch.export.save(program, path, extra_files={METADATA: json.dumps(deployed.describe())})
+
+
+def run_pt2(path: Path, images: Tensor) -> Tensor:
+    """Logits [B, K] of a `.pt2` that this process has just written."""
+    logits: Tensor = torch.export.load(path).module()(images)
+    return logits
+
+
+def write_onnx(deployed: Deployed, path: Path) -> None:
+    """Write one ONNX file, input "images", output "logits", with a dynamic batch and the description as metadata.
+
+    Raises:
+        ExportError: The packages `onnx` and `onnxscript` are missing.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+    except ImportError as error:
+        raise ExportError(f"ONNX export needs the package {error.name!r}; install 'onnx' and 'onnxscript'") from None
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            deployed,
+            (_example(deployed),),
+            dynamo=True,
+            verbose=False,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+        )
+    assert program is not None
+    model = program.model_proto
+    for name, value in deployed.describe().items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(value)
+    onnx.checker.check_model(model)
+    onnx.save_model(model, path)
+
+
+def run_onnx(path: Path, images: Tensor) -> Tensor:
+    """Logits [B, K] of an ONNX file, by onnxruntime where it is installed, else by ONNX's reference."""
+    feed = {"images": images.numpy()}
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        return torch.from_numpy(np.asarray(ReferenceEvaluator(str(path)).run(None, feed)[0]))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, feed)[0])

@@ -1,0 +1,27 @@
+"""Shared weights of a whole space: elastic networks, calibration, extraction, training rules."""
+
+from nas.supernets.calibration import calibrate
+from nas.supernets.mobilenet import MobileNetSupernet
+from nas.supernets.rules import RULES
+from nas.supernets.statistics import Statistics, pool
+from nas.supernets.steps import Regularisation, Step
+from nas.supernets.storage import StoredSupernet, build, load, save
+from nas.supernets.supernet import Supernet
+from nas.supernets.training import train, train_alone
+
+__all__ = [
+    "RULES",
+    "MobileNetSupernet",
+    "Regularisation",
+    "Statistics",
+    "Step",
+    "StoredSupernet",
+    "Supernet",
+    "build",
+    "calibrate",
+    "load",
+    "pool",
+    "save",
+    "train",
+    "train_alone",
+]

@@ -1,0 +1,45 @@
+"""Batch-norm statistics of architectures, measured on fixed images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nas.errors import UsageError
+from nas.search_spaces import Architecture
+from nas.supernets.statistics import Statistics, pool
+from nas.supernets.supernet import Supernet
+
+
+@torch.no_grad()
+def calibrate(
+    supernet: Supernet, archs: Sequence[Architecture], images: Tensor, *, batch_size: int = 250
+) -> list[Statistics]:
+    """Statistics of each architecture, one pass over the images each.
+
+    While measuring, every batch norm uses its own batch; pooled means and variances are returned.
+    Nothing of the supernet changes.
+
+    Args:
+        supernet: The shared weights.
+        archs: What to calibrate.
+        images: Normalised images [N, C, H, W]; split in order into equal batches.
+        batch_size: Most images a batch; batches differ by at most one image.
+
+    Raises:
+        UsageError: Fewer than two images.
+    """
+    if len(images) < 2:
+        raise UsageError(f"calibration needs at least 2 images, got {len(images)}")
+    batches = torch.tensor_split(images, -(-len(images) // batch_size))
+    return [pool([_measure(supernet, arch, batch) for batch in batches]) for arch in archs]
+
+
+def _measure(supernet: Supernet, arch: Architecture, x: Tensor) -> Statistics:
+    found = Statistics({}, len(x))
+    for step in supernet.steps(arch):
+        x, statistics = step.measure(x)
+        found = found | statistics
+    return found

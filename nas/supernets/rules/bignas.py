@@ -1,0 +1,50 @@
+"""BigNAS (Yu et al. 2020): sandwich rule with in-place distillation, one phase, no retraining."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nas.search_spaces import SearchSpace
+from nas.supernets.mobilenet import ElasticBlock
+from nas.supernets.rules.samplers import Sandwich
+from nas.training import Phase, Slot, TrainingRule
+from nas.training.losses import label_loss, soft_loss, soft_targets
+from nas.training.schedules import exponential_with_constant_ending, warmed_up
+
+
+class InPlaceDistillation:
+    """The largest learns from labels, all others from its detached probabilities alone, at temperature 1."""
+
+    def __init__(self, smoothing: float = 0.1) -> None:
+        self._smoothing = smoothing
+
+    def __call__(self, logits: Tensor, labels: Tensor, slot: Slot, soft: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The loss of one sub-network; the largest hands its probabilities on."""
+        if slot.role == "largest":
+            return label_loss(logits, labels, self._smoothing), soft_targets(logits)
+        assert soft is not None, "the largest network must come first"
+        return soft_loss(logits, soft), soft
+
+
+def zero_last_gammas(network: nn.Module) -> None:
+    """Start every residual block as the identity: the scale of its last batch norm is 0."""
+    for block in network.modules():
+        if isinstance(block, ElasticBlock) and block.residual:
+            nn.init.zeros_(block.project_norm.weight)
+
+
+def phases(space: SearchSpace) -> list[Phase]:
+    """One phase over everything."""
+    schedule = warmed_up(exponential_with_constant_ending(floor=0.05, reached=0.65), share=0.03)
+    return [Phase("sandwich", 1.0, 1.0, schedule, Sandwich(middle=2), InPlaceDistillation())]
+
+
+RULE = TrainingRule(
+    name="bignas",
+    phases=phases,
+    learning_rate=0.1,
+    weight_decay=1e-5,
+    dropout=0.2,
+    drop_connect=0.2,
+    initialise=zero_last_gammas,
+)

@@ -1,0 +1,65 @@
+"""The contract of a supernet."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from nas.errors import UsageError
+from nas.search_spaces import Architecture, SearchSpace
+from nas.supernets.statistics import Statistics
+from nas.supernets.steps import Context, Regularisation, Step, by_batch, by_statistics
+
+
+class Supernet(nn.Module, ABC):
+    """Shared weights of every architecture of a space; an architecture is an argument, never a state."""
+
+    space: SearchSpace
+
+    @abstractmethod
+    def steps(self, arch: Architecture) -> list[Step]:
+        """The chain whose composition is `forward`; resizing to the architecture's resolution comes first."""
+
+    @abstractmethod
+    def extract(self, arch: Architecture, statistics: Statistics | None = None) -> nn.Module:
+        """A plain network with its own copy of the weights that `arch` uses and no elastic code.
+
+        Args:
+            arch: The architecture.
+            statistics: Its batch-norm statistics; without them the network's own are untrained.
+        """
+
+    def forward(
+        self,
+        x: Tensor,
+        arch: Architecture,
+        *,
+        statistics: Statistics | None = None,
+        regularisation: Regularisation | None = None,
+    ) -> Tensor:
+        """Logits of one architecture.
+
+        Args:
+            x: Normalised images [B, C, H, W], of the space's input size.
+            arch: A member of the space.
+            statistics: Batch-norm statistics of `arch`; needed in eval mode, unused in training mode.
+            regularisation: Dropout and drop-connect for this pass; training mode only.
+
+        Returns:
+            Logits [B, K].
+
+        Raises:
+            UsageError: `arch` is of another space, or statistics are missing in eval mode.
+        """
+        if arch.names != self.space.names or arch.space != self.space.name:
+            raise UsageError(f"architecture {arch.digest} is not a member of this supernet's space")
+        if self.training:
+            context = Context(by_batch, regularisation)
+        elif statistics is None:
+            raise UsageError("in eval mode a supernet needs statistics=...; get them from nas.supernets.calibrate")
+        else:
+            context = Context(by_statistics(statistics))
+        for step in self.steps(arch):
+            x = step.body(x, context)
+        return x

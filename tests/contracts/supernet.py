@@ -1,0 +1,193 @@
+"""What every supernet promises; a new one is tested by giving its fixture."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from nas.errors import UsageError
+from nas.search_spaces import Architecture
+from nas.supernets import Regularisation, Statistics, Supernet, calibrate
+
+PROPERTY = settings(
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def randomise(network: nn.Module, seed: int = 7) -> None:
+    """Give every parameter a value that a wrong slice would show; kernel transforms stay as they are."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if ".transforms." in name:
+            continue
+        noise = torch.randn(parameter.shape, generator=generator)
+        parameter.data = 0.9 * parameter.data + (0.3 if parameter.ndim < 2 else 0.1) * noise
+
+
+def count_macs(network: nn.Module, x: torch.Tensor) -> int:
+    """Multiply-adds of convolutions and linear layers, counted while one image passes."""
+    total = 0
+
+    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += output[0].numel() * module.in_features
+
+    handles = [module.register_forward_hook(hook) for module in network.modules()]
+    with torch.no_grad():
+        network(x[:1])
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+class SupernetContract:
+    """Subclasses give the fixture `supernet`."""
+
+    @pytest.fixture
+    def images(self, supernet: Supernet) -> torch.Tensor:
+        size = supernet.space.input_size
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(24, supernet.space.in_channels, size, size, generator=generator)
+
+    def member(self, supernet: Supernet, seed: int) -> Architecture:
+        space = supernet.space
+        return space.architectures(space.sample_choices(np.random.default_rng(seed), 1))[0]
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_extracted_equals_slice(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Law 1, outputs in eval mode."""
+        arch = self.member(supernet, seed)
+        statistics = calibrate(supernet, [arch], images, batch_size=8)[0]
+        network = supernet.extract(arch, statistics)
+        with torch.no_grad():
+            expected = supernet.eval()(images, arch, statistics=statistics)
+            torch.testing.assert_close(network(images), expected, rtol=0, atol=1e-5)
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_extracted_has_the_same_gradients(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Law 1, gradients in training mode: of the input, and of the classifier's bias."""
+        arch = self.member(supernet, seed)
+        network = supernet.extract(arch).train()
+        supernet.train().zero_grad(set_to_none=True)
+        ours, theirs = images.clone().requires_grad_(), images.clone().requires_grad_()
+        supernet(ours, arch).square().sum().backward()
+        network(theirs).square().sum().backward()
+        assert ours.grad is not None
+        assert float(ours.grad.abs().max()) > 0
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+        mine, its = dict(supernet.named_parameters()), dict(network.named_parameters())
+        torch.testing.assert_close(mine["classifier.bias"].grad, its["classifier.bias"].grad, rtol=1e-4, atol=1e-5)
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_no_gradient_outside_the_slices(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Law 3. What an architecture uses is what extraction copies: every weight carries its own number."""
+        arch = self.member(supernet, seed)
+        marked = copy.deepcopy(supernet)
+        weights = {n: p for n, p in marked.named_parameters() if ".transforms." not in n}
+        first = 1
+        for parameter in weights.values():
+            parameter.data = torch.arange(first, first + parameter.numel(), dtype=torch.float32).view_as(parameter)
+            first += parameter.numel()
+        assert first < 2**24, "float32 numbers weights exactly up to here"
+        used = torch.cat([p.detach().flatten() for p in marked.extract(arch).parameters()])
+        supernet.train().zero_grad(set_to_none=True)
+        supernet(images, arch).square().sum().backward()
+        reached = 0
+        for name, parameter in supernet.named_parameters():
+            if name in weights and parameter.grad is not None:
+                inside = torch.isin(weights[name], used)
+                assert not parameter.grad[~inside].any(), name
+                reached += int((parameter.grad[inside] != 0).sum())
+        assert reached > 0.5 * len(used)
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_cost_is_the_extracted_networks(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Law 2."""
+        arch = self.member(supernet, seed)
+        network = supernet.extract(arch).eval()
+        cost = supernet.space.cost(arch)
+        assert cost.params == sum(p.numel() for p in network.parameters())
+        assert cost.macs == count_macs(network, images)
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_steps_compose_to_forward(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        arch = self.member(supernet, seed)
+        statistics = calibrate(supernet, [arch], images)[0]
+        x = images
+        with torch.no_grad():
+            for step in supernet.steps(arch):
+                x = step(x, statistics)
+            expected = supernet.eval()(images, arch, statistics=statistics)
+        torch.testing.assert_close(x, expected, rtol=0, atol=0)
+
+    def test_equal_key_prefixes_mean_equal_activations(self, supernet: Supernet, images: torch.Tensor) -> None:
+        seen: dict[tuple[object, ...], torch.Tensor] = {}
+        met = 0
+        with torch.no_grad():
+            for seed in range(12):
+                x, prefix = images, ()
+                for step in supernet.steps(self.member(supernet, seed)):
+                    x, prefix = step.measure(x)[0], (*prefix, step.key)
+                    met += prefix in seen
+                    torch.testing.assert_close(x, seen.setdefault(prefix, x), rtol=0, atol=0)
+        assert met > 0
+
+    def test_calibration_changes_nothing(self, supernet: Supernet, images: torch.Tensor) -> None:
+        before = copy.deepcopy(supernet.state_dict())
+        mode = supernet.training
+        first = calibrate(supernet, [supernet.space.largest()], images)[0]
+        again = calibrate(supernet, [supernet.space.smallest(), supernet.space.largest()], images)[1]
+        assert supernet.training == mode
+        for name, value in supernet.state_dict().items():
+            torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+        for name in first.layers:
+            torch.testing.assert_close(first.layers[name], again.layers[name], rtol=0, atol=0)
+
+    def test_eval_needs_statistics(self, supernet: Supernet, images: torch.Tensor) -> None:
+        with pytest.raises(UsageError, match="calibrate"):
+            supernet.eval()(images, supernet.space.largest())
+        with pytest.raises(UsageError, match="calibrate this architecture"):
+            supernet(images, supernet.space.largest(), statistics=Statistics({}, 1))
+
+    def test_foreign_architecture(self, supernet: Supernet, images: torch.Tensor) -> None:
+        with pytest.raises(UsageError, match="not a member"):
+            supernet.train()(images, Architecture("other", ("a",), (1,)))
+
+    def test_extracted_network_is_its_own(self, supernet: Supernet, images: torch.Tensor) -> None:
+        network = supernet.extract(supernet.space.largest())
+        before = copy.deepcopy(supernet.state_dict())
+        for parameter in network.parameters():
+            parameter.data.zero_()
+        for name, value in supernet.state_dict().items():
+            torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+        assert not any(type(m).__module__.endswith("supernets.layers") for m in network.modules())
+
+    def test_regularisation_follows_its_generator(self, supernet: Supernet, images: torch.Tensor) -> None:
+        arch = supernet.space.largest()
+        supernet.train()
+        with torch.no_grad():
+            plain = supernet(images, arch)
+            one, two, three = (
+                supernet(
+                    images, arch, regularisation=Regularisation(0.5, 0.5, torch.Generator().manual_seed(seed))
+                )
+                for seed in (1, 1, 2)
+            )
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+        assert not torch.equal(one, three)
+        assert not torch.equal(one, plain)
