@@ -42,9 +42,14 @@ class NSGA2(Strategy):
         check_range("mutation_rate", self.mutation_rate or 0.0, 0, 1)
 
     def survivors(self, history: History, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The best by rank, then by crowding, best first."""
-        order = best_first(history.values[candidates], history.violation[candidates])
-        return candidates[order[: self.population]]
+        """The best by rank, then by crowding, best first.
+
+        Of equals the newest stays: where many architectures have the same values, a population that keeps the oldest
+        cannot drift among them.
+        """
+        oldest_first = np.sort(candidates)
+        order = best_first(history.values[oldest_first], history.violation[oldest_first])
+        return oldest_first[order[: self.population]]
 
     def propose(self, history: History, rng: np.random.Generator, n: int) -> Indices:
         """The first population until it is full, then children of tournament winners."""

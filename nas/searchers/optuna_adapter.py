@@ -134,7 +134,7 @@ def _study(history: History, sampler: BaseSampler) -> Study:
                     distributions={name: distributions[name] for name in params},
                     values=history.values[i].tolist(),
                     constraints={str(problem.constraints[c]): float(history.violations[i, c]) for c in measured},
-                    system_attrs=attributes,
+                    system_attrs=dict(attributes),  # constraints are added to it
                 )
             )
     return study

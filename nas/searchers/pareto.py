@@ -98,9 +98,10 @@ def crowding_distance(values: Values, ranks: NDArray[np.int64]) -> NDArray[np.fl
 
 
 def best_first(values: Values, violation: NDArray[np.float64] | None = None) -> Positions:
-    """Positions ordered by rank, then by descending crowding distance; ties keep their order."""
+    """Positions ordered by rank, then by descending crowding distance; of equals the later position first."""
     ranks = non_dominated_ranks(values, violation)
-    return np.asarray(np.lexsort((-crowding_distance(values, ranks), ranks)), dtype=np.int64)
+    last_first = -np.arange(len(values))
+    return np.asarray(np.lexsort((last_first, -crowding_distance(values, ranks), ranks)), dtype=np.int64)
 
 
 def pareto_front(values: Values, violation: NDArray[np.float64] | None = None) -> Positions:
