@@ -1,1 +1,45 @@
-"""Train one supernet once, find the sub-network that fits each device, export a plain checkpoint."""
+"""Train one supernet once, find the sub-network that fits each device, export a plain checkpoint.
+
+Names are resolved on first use: `import nas` alone loads neither torch nor optuna.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nas import data, errors, evaluation, report, search_spaces, searchers, supernets, training
+    from nas.exporting import export, load
+    from nas.study import Study
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Study",
+    "__version__",
+    "data",
+    "errors",
+    "evaluation",
+    "export",
+    "load",
+    "report",
+    "search_spaces",
+    "searchers",
+    "supernets",
+    "training",
+]
+
+_HOMES = {"Study": "nas.study", "export": "nas.exporting", "load": "nas.exporting"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in __all__:
+        return import_module(f"nas.{name}")
+    raise AttributeError(f"module 'nas' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
