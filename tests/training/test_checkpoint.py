@@ -39,7 +39,7 @@ class Evil:
 def test_no_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"step": Evil()}, tmp_path / "a.pt")
-    (tmp_path / "b.pt").write_bytes(pickle.dumps({"step": Evil()}))
+    (tmp_path / "b.pt").write_bytes(pickle.dumps({"step": Evil()}, protocol=2))
     for name in ("a.pt", "b.pt"):
         with pytest.raises(CheckpointError):
             checkpoint.read(tmp_path / name)

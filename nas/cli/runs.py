@@ -1,0 +1,184 @@
+"""A run's folder: where its files are, and how to open what it holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from nas.data import ImageData
+    from nas.search_spaces import Architecture
+    from nas.supernets import StoredSupernet
+
+SUPERNET, SEARCH, PICTURE, PROFILE = "supernet", "search.json", "front.png", "profile.json"
+SUPERNET_DOCUMENT = "supernet.json"
+RESULTS = Path("results")
+NAMED = ("best", "knee", "largest", "smallest")
+
+
+def default_out(space: str, data: str) -> Path:
+    """results/<space>-<data>; of data in files, kind and file name, or the kind alone where it says enough."""
+    kind, _, rest = data.partition(":")
+    name = f"{kind}-{Path(rest).stem}" if kind in ("folder", "npz") else kind
+    return RESULTS / re.sub(r"[^A-Za-z0-9._-]+", "_", f"{space}-{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run with a trained supernet.
+
+    Args:
+        directory: The run's folder.
+        stored: Its supernet.
+        document: What `nas search` wrote; None before a search has ended.
+    """
+
+    directory: Path
+    stored: StoredSupernet
+    document: dict[str, Any] | None
+
+    def data(self, spec: str | None = None) -> ImageData:
+        """The data set that the supernet was trained on, with its splits.
+
+        Args:
+            spec: Where it is now; None looks where it was.
+
+        Raises:
+            DataError: It is missing or damaged.
+            UsageError: It is another one.
+        """
+        from nas.data import load
+
+        recipe = self.stored.recipe
+        if spec is None and "data" not in recipe:
+            raise UsageError(f"{self.directory}: the supernet does not say what it was trained on; give --data")
+        data = load(spec or str(recipe["data"]), train_images=recipe.get("train_images"))
+        if data.digest != recipe.get("data_digest", data.digest):
+            raise UsageError(f"--data {data.spec}: these are not the images that {self.directory} was trained on")
+        return data
+
+    def front(self) -> list[dict[str, Any]]:
+        """The front's members as {"digest", "arch", "metrics"}.
+
+        Raises:
+            StudyError: No search has ended here.
+        """
+        if self.document is None:
+            raise StudyError(
+                f"{self.directory}: no finished search here; run 'nas search --supernet {self.directory}', "
+                "with --resume if one was interrupted"
+            )
+        return list(self.document["front"])
+
+    def find(self, which: str) -> Architecture:
+        """The architecture that --arch names.
+
+        Raises:
+            StudyError: "best" or "knee" before a search has ended.
+            UnknownName: Neither a name, nor a digest of this run, nor a file.
+            UsageError: A file or digest prefix that does not name one architecture of this space.
+        """
+        space = self.stored.supernet.space
+        if which in ("largest", "smallest"):
+            return space.largest() if which == "largest" else space.smallest()
+        if which in ("best", "knee"):
+            self.front()
+            assert self.document is not None
+            return space.from_document(self.document[which]["arch"])
+        if Path(which).is_file():
+            return space.from_document(_architecture_in(Path(which)))
+        return self._by_digest(which)
+
+    def _by_digest(self, digest: str) -> Architecture:
+        known = self._known()
+        found = [arch for name, arch in known.items() if name.startswith(digest)]
+        if len(found) > 1:
+            raise UsageError(f"--arch {digest!r}: {len(found)} digests begin like this; write more of it")
+        if found:
+            return found[0]
+        front = [member["digest"] for member in self.document["front"]] if self.document else []
+        raise UnknownName("architecture (no such file either)", digest, [*NAMED, *front])
+
+    def _known(self) -> dict[str, Architecture]:
+        """Every architecture that the run evaluated, by digest."""
+        from nas import ledger
+
+        space = self.stored.supernet.space
+        members = self.document["front"] if self.document else []
+        known = {member["digest"]: space.from_document(member["arch"]) for member in members}
+        if (self.directory / ledger.JOURNAL).is_file():
+            known |= {trial.arch.digest: trial.arch for trial in ledger.read(self.directory).trials}
+        return known
+
+
+def open_run(directory: Path) -> OpenRun:
+    """Open a run's folder.
+
+    Raises:
+        CheckpointError: No folder, no supernet in it, or a damaged file.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory}: no such folder; make a run with 'nas search --out {directory}'")
+    document = _search_document(directory / SEARCH)
+    return OpenRun(directory, open_supernet(directory, document), document)
+
+
+def open_supernet(directory: Path, document: Mapping[str, Any] | None = None) -> StoredSupernet:
+    """The supernet of a run, or in a folder of its own.
+
+    Args:
+        directory: A run's folder or a supernet's.
+        document: The run's search, which says where its supernet is if that is elsewhere.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    from nas.supernets import load
+
+    if (directory / SUPERNET_DOCUMENT).exists():
+        return load(directory)
+    own = directory / SUPERNET
+    if document is not None and not own.exists() and document.get("supernet"):
+        return load(directory / str(document["supernet"]))
+    return load(own)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document that appears complete or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _search_document(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    document = _json_in(path)
+    if not isinstance(document, dict) or not {"front", "best", "knee"} <= document.keys():
+        raise CheckpointError(f"{path}: not what 'nas search' writes; search again with --resume")
+    return document
+
+
+def _architecture_in(path: Path) -> Any:
+    """The architecture in a file: by itself, in a front's member, or in an exported network's description."""
+    document = _json_in(path)
+    if isinstance(document, dict):
+        return next((document[key] for key in ("arch", "architecture") if key in document), document)
+    return document
+
+
+def _json_in(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from None

@@ -1,0 +1,200 @@
+"""`nas search`: from nothing, or from a trained supernet, to a Pareto front."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
+from nas.cli.train import Epochs, Preset, Resume, Rule, Space, TrainImages, Wish, task, trained
+from nas.errors import StudyError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from nas.data import ImageData
+    from nas.evaluation import Evaluator
+    from nas.search_spaces import Constraint, Objective
+    from nas.searchers import Builder, Trial
+    from nas.study import Result
+    from nas.supernets import StoredSupernet
+
+MEASURED = ("accuracy", "loss", "latency_ms", "params", "macs")
+SHOWN = 16  # most members of the front in the printed table
+
+
+def search(
+    space: Space = None,
+    data: Data = None,
+    preset: Preset = None,
+    train_images: TrainImages = None,
+    supernet: Annotated[Path | None, typer.Option("--supernet", help="Search the supernet of this folder.")] = None,
+    searcher: Annotated[
+        str, typer.Option("--searcher", help="nsga2, evolution, random, coarse_to_fine, tpe, gp or nsga3.")
+    ] = "nsga2",
+    objective: Annotated[
+        list[str], typer.Option("--objective", help="A metric to improve, such as accuracy or min:latency_ms; repeat.")
+    ] = ["accuracy", "min:macs"],  # noqa: B006  # typer reads the default, nothing changes it
+    constraint: Annotated[
+        list[str], typer.Option("--constraint", help="A bound, such as 'macs<=3e6' or 'latency_ms<=5'; repeat.")
+    ] = [],  # noqa: B006
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Architectures to evaluate.")] = 500,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Architectures the searcher proposes at a time.")] = 32,
+    rule: Rule = None,
+    epochs: Epochs = None,
+    out: Out = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="An Optuna storage URL for the ledger; default: a file in --out.")
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a supernet if there is none, search it, test the front, draw it."""
+    from nas import search_spaces, searchers
+    from nas.cli import runs
+
+    began = time.monotonic()
+    objectives = [search_spaces.Objective.parse(text) for text in objective]
+    constraints = [search_spaces.Constraint.parse(text) for text in constraint]
+    check_measured([*objectives, *constraints])
+    builder = searchers.get(searcher)
+    chosen = resolve_device(device)
+    wish = Wish(rule, epochs, None, None, train_images, seed)
+    stored: StoredSupernet | None = None
+    if supernet is None:
+        images, members = task(space, data, preset, train_images)
+        directory = out or runs.default_out(members.name, images.spec)
+    else:
+        check_alone(space=space, data=data, preset=preset, train_images=train_images, rule=rule, epochs=epochs)
+        run = runs.open_run(supernet)
+        stored, images, members = run.stored, run.data(), run.stored.supernet.space
+        directory = out or supernet
+    members.feasible([c for c in constraints if c.metric in ("params", "macs")])  # before minutes of training
+    if stored is None:
+        stored = trained(directory, members, images, wish, device=chosen, resume=resume)
+    training_s = time.monotonic() - began
+    result, front = _searched(
+        stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
+        directory=directory, storage=storage, resume=resume, device=chosen,
+    )  # fmt: skip
+    facts = {
+        "space": members.name,
+        "preset": members.preset,
+        "data": images.spec,
+        "searcher": searcher,
+        "seed": seed,
+        "device": chosen,
+        "weights": stored.digest,
+        "recipe": dict(stored.recipe),
+        "supernet": os.path.relpath(supernet or directory / runs.SUPERNET, directory),
+        "training_s": training_s,
+    }
+    _report(directory, result, front, objectives, constraints, facts, wall_s=time.monotonic() - began, as_json=as_json)
+
+
+def check_measured(goals: Sequence[Objective | Constraint]) -> None:
+    """Refuse a goal on a metric that this search does not measure.
+
+    Raises:
+        UnknownName: Names the nearest one that it does.
+    """
+    for goal in goals:
+        if goal.metric not in MEASURED:
+            raise UnknownName("metric of a search", goal.metric, MEASURED)
+
+
+def check_alone(**given: object) -> None:
+    """Refuse options that say how to train, beside --supernet.
+
+    Raises:
+        UsageError: Names the first.
+    """
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"--{name.replace('_', '-')} has no place beside --supernet, which brings its own")
+
+
+def _searched(
+    stored: StoredSupernet, data: ImageData, builder: Builder, objectives: list[Objective],
+    constraints: list[Constraint], *, trials: int, batch: int, seed: int, directory: Path, storage: str | None,
+    resume: bool, device: str,
+) -> tuple[Result, list[Trial]]:  # fmt: skip
+    """Search, then score the front on the test split, which the search did not see."""
+    from nas.cli.progress import search_bar
+    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.study import Study
+
+    space = stored.supernet.space
+    study = Study(
+        space, builder(space, objectives, constraints, seed=seed),
+        _evaluator(stored, data, [*objectives, *constraints], device), objectives, constraints,
+        seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
+        provenance={"weights": stored.digest, "data": data.digest, "device": device},
+    )  # fmt: skip
+    with study, search_bar("searching") as progress:
+        result = study.run(trials, progress=progress)
+        front = study.front()
+    if not front:
+        raise StudyError(_why_empty(result.trials, constraints))
+    tested = SupernetEvaluator(stored.supernet, data, split="test", device=device).evaluate([t.arch for t in front])
+    return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
+
+
+def _evaluator(
+    stored: StoredSupernet, data: ImageData, goals: Sequence[Objective | Constraint], device: str
+) -> Evaluator:
+    from nas.evaluation.combined import Combined
+    from nas.evaluation.latency import LatencyEvaluator
+    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+
+    accuracy = SupernetEvaluator(stored.supernet, data, device=device)
+    if not any(goal.metric == "latency_ms" for goal in goals):
+        return accuracy
+    return Combined([accuracy, LatencyEvaluator(stored.supernet, device=device)])
+
+
+def _why_empty(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> str:
+    """Which bound nothing met, and how near the search came."""
+    measured = [trial.metrics for trial in trials if trial.metrics]
+    if not measured:
+        return f"all {len(trials)} trials failed; look at their errors with --debug"
+    for c in constraints:
+        values = [metrics[c.metric] for metrics in measured]
+        nearest = min(values) if c.sense == "<=" else max(values)
+        if c.violation(nearest) > 0:
+            return f"none of {len(measured)} architectures meets {c}; the nearest has {c.metric} {nearest:.6g}"
+    return f"none of {len(measured)} architectures meets all of {', '.join(map(str, constraints))}; loosen one"
+
+
+def _report(
+    directory: Path, result: Result, front: list[Trial], objectives: list[Objective], constraints: list[Constraint],
+    facts: dict[str, Any], *, wall_s: float, as_json: bool,
+) -> None:  # fmt: skip
+    """Write search.json and front.png, print the front."""
+    from nas import report
+    from nas.cli import runs
+
+    tested = {trial.number: trial for trial in front}
+    trials = [tested.get(trial.number, trial) for trial in result.trials]
+    document = report.search_document(
+        trials, objectives, constraints, out=directory, wall_s=wall_s, new=result.new, exhausted=result.exhausted
+    )
+    document |= facts
+    report.draw_front(trials, front, objectives, directory / runs.PICTURE)
+    runs.write_json(directory / runs.SEARCH, document)
+    best = document["best"]
+    spent = f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s ({facts['training_s']:.0f} s training)"
+    human = [
+        report.front_table(front, objectives, constraints, limit=SHOWN),
+        f"best {best['digest']}: {best['metrics']['test_accuracy']:.2%} of test images right, which no search saw",
+        f"{spent}; {directory / runs.PICTURE} shows the front",
+        f"take one along: nas export {directory} --arch knee",
+    ]
+    emit(document, as_json=as_json, human=human)

@@ -1,0 +1,150 @@
+"""Exact distributions of integer costs: how many paths have which cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Counts = NDArray[Any]  # int64, or Python integers (dtype object) where int64 could overflow
+SAFE = 2**62  # sums of counts below this stay in int64
+DENSE = 8  # bins per distinct cost up to which a dense array replaces a binary search
+
+
+def count_type(largest: int) -> type[Any]:
+    """The dtype that holds sums of counts up to `largest`."""
+    return np.int64 if largest < SAFE else object
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Distinct costs, ascending, [M], and the number of paths of each, [M]."""
+
+    values: Integers
+    counts: Counts
+
+    def at(self, costs: Integers) -> Counts:
+        """Number of paths at each of `costs` (any shape); 0 where there is none."""
+        if not len(self.values):
+            return np.zeros(costs.shape, dtype=self.counts.dtype)
+        where = np.minimum(np.searchsorted(self.values, costs), len(self.values) - 1)
+        return np.where(self.values[where] == costs, self.counts[where], 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseTable:
+    """Numbers of paths at costs 0, step, 2 step, ..., [M]."""
+
+    step: int
+    counts: Counts
+
+    def at(self, costs: Integers) -> Counts:
+        """Number of paths at each of `costs` (any shape); 0 where there is none."""
+        where, rest = (costs, 0) if self.step == 1 else np.divmod(costs, self.step)
+        known = (where >= 0) & (where < len(self.counts)) & (rest == 0)
+        return np.where(known, self.counts[np.where(known, where, 0)], 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cumulative:
+    """Numbers of paths up to a cost.
+
+    Args:
+        values: Distinct costs, ascending, [M]; None for 0, step, 2 step, ...
+        step: Distance of the costs where `values` is None.
+        totals: [M + 1], paths among the first 0, 1, ..., M costs.
+    """
+
+    values: Integers | None
+    step: int
+    totals: Counts
+
+    def up_to(self, costs: Integers) -> Counts:
+        """Number of paths that cost at most each of `costs`."""
+        if self.values is None:
+            known = np.clip(costs // self.step + 1, 0, len(self.totals) - 1)
+        else:
+            known = np.searchsorted(self.values, costs, side="right")
+        return self.totals[known]
+
+    def locate(self, ranks: Counts) -> Integers:
+        """Cost of the paths that come at these ranks, from 0, in ascending order of cost."""
+        where = np.searchsorted(self.totals, ranks, side="right") - 1
+        return where * self.step if self.values is None else self.values[where]
+
+
+def collect(values: Integers, counts: Counts, high: int) -> Table:
+    """The table of unordered (cost, count) pairs, without those above `high`."""
+    inside = values <= high
+    if not inside.all():
+        values, counts = values[inside], counts[inside]
+    if not len(values):
+        return Table(values, counts)
+    span = int(values.max()) + 1
+    if counts.dtype != object and span <= DENSE * len(values):
+        sums = np.zeros(span, dtype=np.int64)
+        np.add.at(sums, values, counts)
+        distinct = np.flatnonzero(sums)
+        return Table(distinct, sums[distinct])
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    starts = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+    return Table(values[starts], np.add.reduceat(counts[order], starts))
+
+
+def quick(table: Table) -> Table | DenseTable:
+    """The form of `table` in which `at` is fast."""
+    step = int(np.gcd.reduce(table.values)) or 1
+    if not len(table.values) or int(table.values[-1]) // step >= DENSE * len(table.values):
+        return table
+    return DenseTable(step, spread(table, step))
+
+
+def spread(table: Table, step: int) -> Counts:
+    """Counts at costs 0, step, 2 step, ... of a table whose costs are multiples of `step`."""
+    bins = int(table.values[-1]) // step + 1 if len(table.values) else 0
+    counts = np.zeros(bins, dtype=table.counts.dtype)
+    counts[table.values // step] = table.counts
+    return counts
+
+
+def running(counts: Counts) -> Counts:
+    """[M + 1] running totals of [M] counts, from 0."""
+    totals = np.zeros(len(counts) + 1, dtype=counts.dtype)
+    np.cumsum(counts, out=totals[1:])
+    return totals
+
+
+def block_sums(a: Counts, b: Counts, block: int) -> list[int]:
+    """Exact sums of a * b, [M], over consecutive blocks of `block` entries."""
+    starts = np.arange(0, len(a), block)
+    if not len(a):
+        return []
+    # b is cut into limbs so small that no sum of a block overflows int64.
+    bits = 0 if a.dtype == object or b.dtype == object else 62 - (int(a.max()) * block).bit_length()
+    if bits < 8:
+        return [int(x) for x in np.add.reduceat(a.astype(object) * b.astype(object), starts)]
+    out, shift, rest = [0] * len(starts), 0, b
+    while shift == 0 or rest.any():
+        limbs = np.add.reduceat(a * (rest & ((1 << bits) - 1)), starts).tolist()
+        out = [total + (limb << shift) for total, limb in zip(out, limbs, strict=True)]
+        rest, shift = rest >> bits, shift + bits
+    return out
+
+
+def draw_below(rng: np.random.Generator, bounds: Counts) -> Counts:
+    """One exactly uniform integer in [0, bound) for each of `bounds`, [N]."""
+    if bounds.dtype != object:
+        return rng.integers(bounds)
+    return np.array([_draw(rng, int(bound)) for bound in bounds] + [None], dtype=object)[:-1]
+
+
+def _draw(rng: np.random.Generator, bound: int) -> int:
+    size = -(-bound.bit_length() // 8)
+    while True:
+        value = int.from_bytes(rng.bytes(size), "little") >> (8 * size - bound.bit_length())
+        if value < bound:
+            return value
