@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
 
 
 class NasError(Exception):
@@ -47,14 +48,16 @@ class InfeasibleBudget(NasError):
     Args:
         metric: The metric whose bound cannot be met, such as "macs".
         bound: The bound that was asked for.
-        smallest: The smallest value that the space can reach; None where only the
+        reach: The smallest value that the space can reach, for ">=" the largest; None where only the
             combination of several bounds is impossible.
+        sense: "<=" or ">=".
     """
 
-    def __init__(self, metric: str, bound: float, smallest: int | None) -> None:
-        self.metric, self.bound, self.smallest = metric, bound, smallest
-        reach = "" if smallest is None else f"; the smallest reachable value is {smallest:,}"
-        super().__init__(f"no architecture has {metric} <= {bound:,.10g}{reach}")
+    def __init__(self, metric: str, bound: float, reach: int | None, *, sense: Literal["<=", ">="] = "<=") -> None:
+        self.metric, self.bound, self.reach, self.sense = metric, bound, reach, sense
+        end = "smallest" if sense == "<=" else "largest"
+        hint = f"; the {end} reachable value is {reach:,}" if reach is not None else " together with the other bounds"
+        super().__init__(f"no architecture has {metric} {sense} {bound:,.12g}{hint}")
 
 
 class DataError(NasError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import final
@@ -105,6 +105,7 @@ class Study:
     ) -> None:  # fmt: skip
         origin = dict(provenance or {})
         _check_settings(objectives, origin, batch=batch, patience=patience)
+        _check_searcher(searcher, space, objectives, constraints, seed)
         self.objectives, self.constraints = tuple(objectives), tuple(constraints)
         self._space, self._searcher, self._evaluator = space, searcher, evaluator
         self._size, self._patience = batch, patience
@@ -112,7 +113,7 @@ class Study:
         self._idle = 0  # the last of them that brought nothing new
         identity = Identity(
             space.to_json(), space.digest, origin.get("weights", ""), origin.get("data", ""),
-            [str(o) for o in objectives], [str(c) for c in constraints], type(searcher).__name__, seed, batch,
+            [str(o) for o in objectives], [str(c) for c in constraints], _described(searcher), seed, batch,
         )  # fmt: skip
         self._ledger = Ledger(
             space, identity, self.objectives, self.constraints, device=origin.get("device", ""),
@@ -234,7 +235,7 @@ class Study:
         except UsageError:
             raise
         except NasError as error:
-            outcomes = [self._alone(arch) for arch in archs] if len(archs) > 1 else [str(error)]
+            outcomes: list[Metrics | str] = [str(error)] if len(archs) == 1 else [self._alone(arch) for arch in archs]
             if all(isinstance(outcome, str) for outcome in outcomes) and self._is_broken(batch, len(archs)):
                 raise
             return outcomes
@@ -268,9 +269,9 @@ class Study:
                 raise UsageError(
                     f"the evaluator says {name} {out[name]:,.10g}, the space {exact:,}; leave it out of the metrics"
                 )
-        for goal in (*self.objectives, *self.constraints):
-            if goal.metric not in out:
-                raise UnknownName("metric of this evaluator", goal.metric, out)
+        for metric in [o.metric for o in self.objectives] + [c.metric for c in self.constraints]:
+            if metric not in out:
+                raise UnknownName("metric of this evaluator", metric, out)
         return out
 
 
@@ -317,3 +318,30 @@ def _check_settings(objectives: Sequence[Objective], origin: Mapping[str, str], 
     for key in origin:
         if key not in PROVENANCE:
             raise UnknownName("provenance", key, PROVENANCE)
+
+
+def _check_searcher(
+    searcher: Searcher,
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    seed: int,
+) -> None:
+    """The searcher must be of the same search; a ledger that says otherwise could not be continued."""
+    problem = searcher.history.problem
+    for what, has, wanted in (
+        ("space", problem.space.digest, space.digest),
+        ("objectives", tuple(problem.objectives), tuple(objectives)),
+        ("constraints", tuple(problem.constraints), tuple(constraints)),
+        ("seed", searcher.seed, seed),
+    ):
+        if has != wanted:
+            raise UsageError(f"the searcher has another {what} than the study; give both the same")
+    if searcher.history.batch:
+        raise UsageError("the searcher was told trials already; a study takes a new one and tells it the ledger's")
+
+
+def _described(searcher: Searcher) -> str:
+    """The strategy with its settings, the same in every process."""
+    strategy = searcher.strategy
+    return repr(strategy) if is_dataclass(strategy) else type(strategy).__name__

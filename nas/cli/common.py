@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Where to write; the def
 WRONG_USE, FAILURE, INTERRUPTED = 2, 1, 130
 
 
-def emit(document: Mapping[str, Any], *, as_json: bool, human: list[RenderableType]) -> None:
+def emit(document: Mapping[str, Any], *, as_json: bool, human: Sequence[RenderableType]) -> None:
     """Print a command's result.
 
     Args:

@@ -79,7 +79,7 @@ def scores(network: nn.Module, data: ImageData, *, device: str) -> dict[str, flo
     """Accuracy and loss of a plain network on the validation and the test split."""
     from nas.evaluation.supernet_evaluator import score
 
-    metrics = {}
+    metrics = dict[str, float]()
     network = network.to(device).eval()
     for name, prefix in (("validation", ""), ("test", "test_")):
         split = data.split(name)

@@ -62,9 +62,6 @@ def run(words: Sequence[str]) -> int:
         code = outcome if isinstance(outcome, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has gone
-        sys.stdout = None
-        return 1
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()

@@ -11,6 +11,8 @@ from nas.cli.common import Debug, Device, Json, Run, Seed, emit, resolve_device
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from nas.cli.runs import OpenRun
+
 
 def profile(
     directory: Run,
@@ -41,7 +43,7 @@ def profile(
     emit(document, as_json=as_json, human=[_table(rows, batch, threads, chosen), str(document["verdict"])])
 
 
-def measured(run: Any, *, batch: int, threads: int | None, passes: int, device: str) -> list[dict[str, Any]]:
+def measured(run: OpenRun, *, batch: int, threads: int | None, passes: int, device: str) -> list[dict[str, Any]]:
     """One row a member, fewest multiply-adds first."""
     from nas.evaluation.latency import measure_latency
 

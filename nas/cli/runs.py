@@ -36,11 +36,13 @@ class OpenRun:
 
     Args:
         directory: The run's folder.
+        supernet: The folder of its supernet, most often inside.
         stored: Its supernet.
         document: What `nas search` wrote; None before a search has ended.
     """
 
     directory: Path
+    supernet: Path
     stored: StoredSupernet
     document: dict[str, Any] | None
 
@@ -124,30 +126,28 @@ def open_run(directory: Path) -> OpenRun:
     Raises:
         CheckpointError: No folder, no supernet in it, or a damaged file.
     """
+    from nas.supernets import load
+
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such folder; make a run with 'nas search --out {directory}'")
     document = _search_document(directory / SEARCH)
-    return OpenRun(directory, open_supernet(directory, document), document)
+    folder = supernet_folder(directory, document)
+    return OpenRun(directory, folder, load(folder), document)
 
 
-def open_supernet(directory: Path, document: Mapping[str, Any] | None = None) -> StoredSupernet:
-    """The supernet of a run, or in a folder of its own.
+def supernet_folder(directory: Path, document: Mapping[str, Any] | None = None) -> Path:
+    """Where the supernet of a run is, or of a folder that is one itself.
 
     Args:
         directory: A run's folder or a supernet's.
         document: The run's search, which says where its supernet is if that is elsewhere.
-
-    Raises:
-        CheckpointError: It is missing or damaged.
     """
-    from nas.supernets import load
-
-    if (directory / SUPERNET_DOCUMENT).exists():
-        return load(directory)
     own = directory / SUPERNET
-    if document is not None and not own.exists() and document.get("supernet"):
-        return load(directory / str(document["supernet"]))
-    return load(own)
+    if (directory / SUPERNET_DOCUMENT).exists():
+        return directory
+    if document is not None and not own.exists() and "supernet" in document:
+        return Path(os.path.normpath(directory / str(document["supernet"])))
+    return own
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

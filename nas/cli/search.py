@@ -71,11 +71,12 @@ def search(
     if supernet is None:
         images, members = task(space, data, preset, train_images)
         directory = out or runs.default_out(members.name, images.spec)
+        folder = directory / runs.SUPERNET
     else:
         check_alone(space=space, data=data, preset=preset, train_images=train_images, rule=rule, epochs=epochs)
         run = runs.open_run(supernet)
         stored, images, members = run.stored, run.data(), run.stored.supernet.space
-        directory = out or supernet
+        directory, folder = out or supernet, run.supernet
     members.feasible([c for c in constraints if c.metric in ("params", "macs")])  # before minutes of training
     if stored is None:
         stored = trained(directory, members, images, wish, device=chosen, resume=resume)
@@ -93,7 +94,7 @@ def search(
         "device": chosen,
         "weights": stored.digest,
         "recipe": dict(stored.recipe),
-        "supernet": os.path.relpath(supernet or directory / runs.SUPERNET, directory),
+        "supernet": os.path.relpath(folder.resolve(), directory.resolve()),
         "training_s": training_s,
     }
     _report(directory, result, front, objectives, constraints, facts, wall_s=time.monotonic() - began, as_json=as_json)
@@ -191,10 +192,13 @@ def _report(
     runs.write_json(directory / runs.SEARCH, document)
     best = document["best"]
     spent = f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s ({facts['training_s']:.0f} s training)"
-    human = [
-        report.front_table(front, objectives, constraints, limit=SHOWN),
-        f"best {best['digest']}: {best['metrics']['test_accuracy']:.2%} of test images right, which no search saw",
-        f"{spent}; {directory / runs.PICTURE} shows the front",
-        f"take one along: nas export {directory} --arch knee",
-    ]
-    emit(document, as_json=as_json, human=human)
+    emit(
+        document,
+        as_json=as_json,
+        human=[
+            report.front_table(front, objectives, constraints, limit=SHOWN),
+            f"best {best['digest']}: {best['metrics']['test_accuracy']:.2%} of test images right, which no search saw",
+            f"{spent}; {directory / runs.PICTURE} shows the front",
+            f"take one along: nas export {directory} --arch knee",
+        ],
+    )

@@ -1,7 +1,40 @@
-"""From architectures to metrics."""
+"""From architectures to metrics.
+
+The names that need torch are resolved on first use.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from nas.evaluation.evaluator import Evaluator, Metrics
 
-__all__ = ["Evaluator", "Metrics"]
+if TYPE_CHECKING:
+    from nas.evaluation.combined import Combined
+    from nas.evaluation.latency import Latency, LatencyEvaluator, measure_latency
+    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+
+__all__ = [
+    "Combined",
+    "Evaluator",
+    "Latency",
+    "LatencyEvaluator",
+    "Metrics",
+    "SupernetEvaluator",
+    "measure_latency",
+]
+
+_HOMES = {
+    "Combined": "nas.evaluation.combined",
+    "Latency": "nas.evaluation.latency",
+    "LatencyEvaluator": "nas.evaluation.latency",
+    "SupernetEvaluator": "nas.evaluation.supernet_evaluator",
+    "measure_latency": "nas.evaluation.latency",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'nas.evaluation' has no attribute {name!r}")

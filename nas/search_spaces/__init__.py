@@ -60,7 +60,10 @@ def from_json(document: dict[str, Any] | str) -> SearchSpace:
         UnknownName: A space that this version does not know.
         UsageError: The document is of another form.
     """
-    data = json.loads(document) if isinstance(document, str) else document
+    try:
+        data = json.loads(document) if isinstance(document, str) else document
+    except json.JSONDecodeError as error:
+        raise UsageError(f"the description of a space is not JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise UsageError('a space is a JSON object {"name": ..., "config": {...}}')
     if data["name"] not in _READERS:

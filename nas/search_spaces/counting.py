@@ -22,18 +22,17 @@ from nas.search_spaces.tables import (
     SAFE,
     Counts,
     Cumulative,
-    DenseTable,
     Integers,
     Table,
     block_sums,
-    collect,
     count_type,
     draw_below,
+    product,
     quick,
     running,
 )
 
-PAIRS = 4_000_000  # sums of two costs up to which a table of distinct values is made
+PAIRS = 10_000_000  # sums of two costs up to which a table of distinct values is made
 BLOCK = 1024  # beginnings that share a subtotal
 
 
@@ -55,10 +54,10 @@ class PathCounter:
         self._segments = [Segment(graph, start, stop, high) for start, stop in spans]
         beginnings = self._beginnings()
         self._meeting = len(beginnings) - 1
-        self._starts = {state: beginnings[-1][state] for state in sorted(beginnings[-1])}
         self._before: list[AnyTables] = [{s: quick(t) for s, t in tables.items()} for tables in beginnings[:-1]]
         self._after: dict[int, AnyTables] = {}  # per cut behind the meeting point
         self._ends = self._endings()
+        self._starts = {s: t for s, t in sorted(beginnings[-1].items()) if s in self._ends}
         self._blocks = [
             (state, at * BLOCK, total)
             for state, table in self._starts.items()
@@ -109,12 +108,7 @@ class PathCounter:
             known, new = (start, end) if forward else (end, start)
             if known in tables:
                 parts.setdefault(new, []).append((tables[known], ways))
-        out = {}
-        for state, pairs in sorted(parts.items()):
-            values = np.concatenate([(a.values[:, None] + b.values).ravel() for a, b in pairs])
-            counts = np.concatenate([(a.counts[:, None] * b.counts).ravel() for a, b in pairs])
-            out[state] = collect(values, counts, self._high - spent.get(state, 0))
-        return out
+        return {state: product(pairs, self._high - spent.get(state, 0)) for state, pairs in sorted(parts.items())}
 
     def _partners(self, state: int, costs: Integers) -> Counts:
         """For beginnings that cost `costs`, [N], and arrive at `state`: the number of ends that fit."""
@@ -160,10 +154,10 @@ class PathCounter:
         """Edges of uniform beginnings of these costs, the last segment first."""
         parts = []
         for at in reversed(range(self._meeting)):
-            previous, spent = np.empty_like(state), np.empty_like(costs)
-            for here, rows in groups(state):
+            previous, spent = np.zeros_like(state), costs.copy()  # the only way to begin with nothing before it
+            for here, rows in groups(state) if at else ():
                 ways = self._segments[at].backward(here)
-                picked = ways.draw(self._before[at], costs[rows], rng)
+                picked = ways.draw(self._before[at], costs[rows], np.int64, rng)
                 previous[rows], spent[rows] = ways.state[picked], ways.cost[picked]
             parts.append(self._segments[at].draw(previous, state, spent, rng))
             state, costs = previous, costs - spent
@@ -173,10 +167,11 @@ class PathCounter:
         """Edges of uniform ends of these costs, the first segment first."""
         parts = []
         for at in range(self._meeting, len(self._segments)):
-            following, spent = np.empty_like(state), np.empty_like(costs)
-            for here, rows in groups(state):
+            kind = count_type(max(self._graph.after[self._cuts[at]].values()))
+            following, spent = np.zeros_like(state), costs.copy()  # the only way to end with nothing after it
+            for here, rows in groups(state) if at + 1 < len(self._segments) else ():
                 ways = self._segments[at].onward(here)
-                picked = ways.draw(self._after[at + 1], costs[rows], rng)
+                picked = ways.draw(self._after[at + 1], costs[rows], kind, rng)
                 following[rows], spent[rows] = ways.state[picked], ways.cost[picked]
             parts.append(self._segments[at].draw(state, following, spent, rng))
             state, costs = following, costs - spent

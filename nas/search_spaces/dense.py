@@ -48,13 +48,13 @@ def _previous(layer: Sequence[Move], arrays: dict[int, Counts], step: int, room:
     for move in layer:
         if move.target in arrays and room[move.source] > 0:
             ways.setdefault(move.source, []).append((move.cost // step, move.target))
-    made: dict[tuple[int, tuple[tuple[int, int], ...]], Counts] = {}
-    out = {}
+    alike: dict[tuple[tuple[int, int], ...], list[int]] = {}
     for state, pairs in ways.items():
-        key = (room[state], tuple(sorted((shift, id(arrays[target])) for shift, target in pairs)))
-        if key not in made:
-            made[key] = _sum([(shift, arrays[target]) for shift, target in pairs], room[state])
-        out[state] = made[key]
+        alike.setdefault(tuple(sorted((shift, id(arrays[target])) for shift, target in pairs)), []).append(state)
+    out: dict[int, Counts] = {}
+    for states in alike.values():
+        parts = [(shift, arrays[target]) for shift, target in ways[states[0]]]
+        out |= dict.fromkeys(states, _sum(parts, max(room[state] for state in states)))
     return out
 
 

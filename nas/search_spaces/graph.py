@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nas.search_spaces.trellis import Edge, Trellis
 
-SEGMENT = 512  # paths from which on a segment ends at the next narrow boundary
+SEGMENT = 64  # paths from which on a segment ends at the next narrow boundary
 States = dict[int, int]
 
 
@@ -74,16 +74,20 @@ class Graph:
     def cuts(self) -> list[int]:
         """Boundaries, from the first to the last, with few states at each and a fair number of paths between two."""
         live, out = [len(states) for states in self.after], [0]
-        ways = dict.fromkeys(self.after[0], 1)
-        for b, layer in enumerate(self.layers[:-1], start=1):
+        for b in range(1, len(self.layers)):
+            if live[b] <= min(live[b - 1], live[b + 1]) and self.ways(out[-1], b) >= SEGMENT:
+                out.append(b)
+        return [*out, len(self.layers)]
+
+    def ways(self, start: int, stop: int) -> int:
+        """Number of ways from any state at boundary `start` to any at `stop`."""
+        ways = dict.fromkeys(self.after[start], 1)
+        for layer in self.layers[start:stop]:
             arrived: States = {}
             for move in layer:
                 arrived[move.target] = arrived.get(move.target, 0) + ways[move.source]
             ways = arrived
-            if live[b] <= min(live[b - 1], live[b + 1]) and sum(ways.values()) >= SEGMENT:
-                out.append(b)
-                ways = dict.fromkeys(self.after[b], 1)
-        return [*out, len(self.layers)]
+        return sum(ways.values())
 
 
 def build(trellis: Trellis, metric: str) -> Graph:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import UsageError
+from nas.errors import UnknownName, UsageError
 from nas.search_spaces.architecture import Architecture
 from nas.search_spaces.mobilenet_costs import CostTables
 from nas.search_spaces.mobilenet_plan import Activation, BlockPlan, NetworkPlan, Shortcut, make_divisible
@@ -266,7 +266,7 @@ class MobileNetSpace(SearchSpace):
             stages = tuple(StageSpec(**{k: _tuples(v) for k, v in s.items()}) for s in config.pop("stages"))
             built = MobileNetConfig(stages=stages, **{k: _tuples(v) for k, v in config.items()})
             task = {k: int(document[k]) for k in ("input_size", "in_channels", "num_classes")}
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not the description of a mobilenet space: {error}") from None
         return cls(built, **task, preset=str(document.get("preset", "custom")))
 
@@ -284,14 +284,35 @@ def _plain(value: Any) -> Any:
 def _check(config: MobileNetConfig, input_size: int) -> None:
     if not config.stages:
         raise UsageError("a mobilenet space needs at least one stage")
-    if config.resolutions[-1] > input_size or config.resolutions[0] < 1:
-        raise UsageError(f"resolutions {config.resolutions} must lie in 1..{input_size}, the input size")
-    tuples = {"resolutions": config.resolutions}
+    _ascending("resolutions", config.resolutions)
+    if config.resolutions[-1] > input_size:
+        raise UsageError(f"resolutions {list(config.resolutions)} must lie in 1..{input_size}, the input size")
+    numbers = {name: getattr(config, name) for name in ("stem_channels", "stem_stride", "head_channels")}
+    words = {
+        "stem_activation": (config.stem_activation, get_args(Activation)),
+        "kernel_transform": (config.kernel_transform, ("learned", "crop")),
+    }
     for s, spec in enumerate(config.stages):
         for what in ("widths", "depths", "kernels", "expansions"):
-            tuples[f"stage {s} {what}"] = getattr(spec, what)
+            _ascending(f"stage {s} {what}", getattr(spec, what))
         if any(k % 2 == 0 for k in spec.kernels):
-            raise UsageError(f"stage {s} kernels {spec.kernels} must be odd")
-    for what, choices in tuples.items():
-        if not choices or list(choices) != sorted(set(choices)) or choices[0] < 1:
-            raise UsageError(f"{what} must be ascending positive integers, got {list(choices)}")
+            raise UsageError(f"stage {s} kernels {list(spec.kernels)} must be odd")
+        numbers[f"stage {s} stride"] = spec.stride
+        words[f"stage {s} activation"] = (spec.activation, get_args(Activation))
+    for what, number in numbers.items():
+        _at_least(what, number, 1)
+    _at_least("mix_channels", config.mix_channels, 0)
+    for what, (word, known) in words.items():
+        if word not in known:
+            raise UnknownName(what, str(word), known)
+
+
+def _at_least(what: str, number: object, least: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise UsageError(f"{what} must be an integer of at least {least}, got {number!r}")
+
+
+def _ascending(what: str, choices: object) -> None:
+    integers = isinstance(choices, tuple) and all(isinstance(c, int) and not isinstance(c, bool) for c in choices)
+    if not integers or not choices or list(choices) != sorted({*choices}) or choices[0] < 1:
+        raise UsageError(f"{what} must be ascending positive integers, got {choices!r}")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search_spaces.graph import Graph, Move
-from nas.search_spaces.tables import Counts, DenseTable, Integers, Table, collect, count_type, draw_below
+from nas.search_spaces.tables import Counts, DenseTable, Integers, Kind, Table, collect, count_type, draw_below
 
 CHUNK = 2**20  # weights that are looked at together
 Tables = dict[int, Table]  # per state
@@ -25,43 +25,44 @@ class Options:
     count: Counts
     label: Integers
 
-    def draw(self, rest: AnyTables, costs: Integers, rng: np.random.Generator) -> Integers:
+    def draw(self, rest: AnyTables, costs: Integers, count: Kind, rng: np.random.Generator) -> Integers:
         """[N]: for each of `costs`, [N], one option, in proportion to the whole ways that cost exactly that.
 
         Args:
             rest: Per state, how many ways of which cost follow.
             costs: What option and rest must cost together; some way does.
+            count: The type that holds the number of all ways.
             rng: Source of the draws.
         """
         out = np.empty(len(costs), dtype=np.int64)
         size = max(1, CHUNK // len(self.cost))
         for start in range(0, len(costs), size):
-            weights = self._weights(rest, costs[start : start + size])
+            weights = self._weights(rest, costs[start : start + size], count)
             totals = weights.cumsum(axis=1)
             ranks = draw_below(rng, totals[:, -1])
             out[start : start + size] = (totals <= ranks[:, None]).sum(axis=1)
         return out
 
-    def _weights(self, rest: AnyTables, costs: Integers) -> Counts:
-        weights = np.zeros((len(costs), len(self.cost)), dtype=self.count.dtype)
+    def _weights(self, rest: AnyTables, costs: Integers, count: Kind) -> Counts:
+        weights = np.zeros((len(costs), len(self.cost)), dtype=count)
         for state in np.unique(self.state).tolist():
             columns = np.flatnonzero(self.state == state)
-            ways = rest[state].at(costs[:, None] - self.cost[columns]) if state in rest else 0
-            weights[:, columns] = ways * self.count[columns]
+            if state in rest:
+                ways = rest[state].at(costs[:, None] - self.cost[columns])
+                weights[:, columns] = ways.astype(count, copy=False) * self.count[columns]
         return weights
 
 
-def options(moves: Sequence[Move], count: type) -> dict[int, Options]:
+def options(moves: Sequence[Move], count: Kind) -> dict[int, Options]:
     """Per source, its moves as options; labels are positions of edges."""
     found: dict[int, list[Move]] = {}
     for move in moves:
         found.setdefault(move.source, []).append(move)
-    return {
-        state: Options(*(np.array(column, dtype=np.int64) for column in (
-            [m.target for m in group], [m.cost for m in group])),
-            np.ones(len(group), dtype=count), np.array([m.edge for m in group], dtype=np.int64))
-        for state, group in found.items()
-    }  # fmt: skip
+    out = {}
+    for state, group in found.items():
+        _, target, cost, edge = np.array(group, dtype=np.int64).T
+        out[state] = Options(target, cost, np.ones(len(group), dtype=count), edge)
+    return out
 
 
 class Segment:
@@ -75,7 +76,7 @@ class Segment:
     """
 
     def __init__(self, graph: Graph, start: int, stop: int, high: int) -> None:
-        self._count = count_type(max(graph.after[start].values()))
+        self._count = count_type(graph.ways(start, stop))
         self._layers = [options(layer, self._count) for layer in graph.layers[start:stop]]
         self._inner = {end: self._tables(end, high) for end in sorted(graph.after[stop])}
         # Ways through by (state at the start, state at the end).
@@ -87,7 +88,8 @@ class Segment:
         for layer in reversed(self._layers):
             rest, found = tables[-1], Tables()
             for state, ways in layer.items():
-                parts = [(rest[t], c) for t, c in zip(ways.state.tolist(), ways.cost.tolist(), strict=True) if t in rest]
+                steps = zip(ways.state.tolist(), ways.cost.tolist(), strict=True)
+                parts = [(rest[target], cost) for target, cost in steps if target in rest]
                 if parts:
                     values = np.concatenate([table.values + cost for table, cost in parts])
                     found[state] = collect(values, np.concatenate([table.counts for table, _ in parts]), high)
@@ -115,7 +117,7 @@ class Segment:
             for at, layer in enumerate(self._layers):
                 for here, rows in groups(state, end == last):
                     ways = layer[here]
-                    picked = ways.draw(self._inner[last][at + 1], costs[rows], rng)
+                    picked = ways.draw(self._inner[last][at + 1], costs[rows], self._count, rng)
                     edges[rows, at] = ways.label[picked]
                     costs[rows] -= ways.cost[picked]
                     state[rows] = ways.state[picked]

@@ -104,8 +104,10 @@ class SearchSpace(ABC):
     @final
     def indices(self, archs: Sequence[Architecture]) -> Indices:
         """[N, D] choice positions of `archs`; -1 where a gene does not exist."""
-        columns = zip(*(arch.values for arch in archs), strict=True)
         out = np.empty((len(archs), len(self.genes)), dtype=np.int16)
+        if not archs:
+            return out
+        columns = zip(*(arch.values for arch in archs), strict=True)
         for d, (column, position) in enumerate(zip(columns, self._positions, strict=True)):
             out[:, d] = np.fromiter(map(position.__getitem__, column), dtype=np.int16, count=len(archs))
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Counts = NDArray[Any]  # int64, or Python integers (dtype object) where int64 could overflow
+Kind = type[Any]  # np.int64 or object
 SAFE = 2**62  # sums of counts below this stay in int64
 DENSE = 8  # bins per distinct cost up to which a dense array replaces a binary search
 
 
-def count_type(largest: int) -> type[Any]:
+def count_type(largest: int) -> Kind:
     """The dtype that holds sums of counts up to `largest`."""
     return np.int64 if largest < SAFE else object
 
@@ -93,6 +95,28 @@ def collect(values: Integers, counts: Counts, high: int) -> Table:
     values = values[order]
     starts = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
     return Table(values[starts], np.add.reduceat(counts[order], starts))
+
+
+def product(pairs: Sequence[tuple[Table, Table]], high: int) -> Table:
+    """The table of all sums of two costs, one from each side of a pair, up to `high`."""
+    pairs = [pair for pair in pairs if all(len(table.values) for table in pair)]
+    if not pairs or high < 0:
+        return Table(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    step = int(np.gcd.reduce([np.gcd.reduce(table.values) for pair in pairs for table in pair])) or 1
+    span = min(high, max(int(a.values[-1] + b.values[-1]) for a, b in pairs)) // step + 1
+    plain = all(table.counts.dtype != object for pair in pairs for table in pair)
+    if not plain or span > DENSE * sum(len(a.values) * len(b.values) for a, b in pairs):
+        values = np.concatenate([(a.values[:, None] + b.values).ravel() for a, b in pairs])
+        return collect(values, np.concatenate([(a.counts[:, None] * b.counts).ravel() for a, b in pairs]), high)
+    sums = np.zeros(span, dtype=np.int64)
+    for pair in pairs:
+        short, long = sorted(pair, key=lambda table: len(table.values))
+        bins, room = long.values // step, (high - short.values) // step
+        last = np.searchsorted(bins, room, side="right").tolist()
+        for shift, count, end in zip((short.values // step).tolist(), short.counts.tolist(), last, strict=True):
+            sums[bins[:end] + shift] += long.counts[:end] * count
+    distinct = np.flatnonzero(sums)
+    return Table(distinct * step, sums[distinct])
 
 
 def quick(table: Table) -> Table | DenseTable:

@@ -81,7 +81,7 @@ def train_alone(
     *,
     epochs: int,
     batch_size: int = DEFAULT_BATCH,
-    learning_rate: float = 0.1,
+    learning_rate: float = 0.3,
     weight_decay: float = 3e-5,
     seed: int = 0,
     device: str = "cpu",

@@ -42,7 +42,7 @@ def phases(space: SearchSpace) -> list[Phase]:
 RULE = TrainingRule(
     name="bignas",
     phases=phases,
-    learning_rate=0.1,
+    learning_rate=0.3,
     weight_decay=1e-5,
     dropout=0.2,
     drop_connect=0.2,

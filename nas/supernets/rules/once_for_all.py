@@ -90,4 +90,4 @@ def phases(space: SearchSpace) -> list[Phase]:
     return plan
 
 
-RULE = TrainingRule(name="ofa", phases=phases, learning_rate=0.1, weight_decay=3e-5, dropout=0.1)
+RULE = TrainingRule(name="ofa", phases=phases, learning_rate=0.3, weight_decay=3e-5, dropout=0.1)

@@ -18,7 +18,7 @@ def largest_phases(space: SearchSpace) -> list[Phase]:
     return [Phase("largest", 1.0, 1.0, warmed_up(cosine, 0.03), LargestNetwork(), SmoothedLabels())]
 
 
-RULE = TrainingRule("single_path", phases, learning_rate=0.1, weight_decay=3e-5)
+RULE = TrainingRule("single_path", phases, learning_rate=0.3, weight_decay=3e-5)
 
 # The control: train the largest network only, then slice it.
-LARGEST_ONLY = TrainingRule("largest_only", largest_phases, learning_rate=0.1, weight_decay=3e-5)
+LARGEST_ONLY = TrainingRule("largest_only", largest_phases, learning_rate=0.3, weight_decay=3e-5)
