@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
+from torch.nn import functional
 
 
 def augment(images: Tensor, *, flip: bool, padding: int, generator: torch.Generator) -> Tensor:
@@ -14,21 +14,25 @@ def augment(images: Tensor, *, flip: bool, padding: int, generator: torch.Genera
         images: uint8 [B, C, H, W], on any device.
         flip: Whether to mirror.
         padding: Greatest shift in pixels; 0 leaves images where they are.
-        generator: On the CPU, so that every device sees the same draws: [B, 2] shifts, then [B] flips.
+        generator: On the CPU, so that every device sees the same draws, each made only where it is used: the crops'
+            top rows and left columns, randint(0, 2 padding + 1) [B, 2], then which are mirrored, rand [B] < 1/2.
 
     Returns:
-        uint8 [B, C, H, W].
+        uint8 [B, C, H, W], on the images' device.
     """
-    count, _, height, width = images.shape
-    device = images.device
+    count, channels, height, width = images.shape
+    rows = torch.arange(height).expand(count, -1)
+    columns = torch.arange(width).expand(count, -1)
+    shifts = torch.zeros(count, 2, dtype=torch.int64)
     if padding:
-        shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator).to(device)
-        padded = F.pad(images, (padding,) * 4)
-        rows = (shifts[:, :1] + torch.arange(height, device=device))[:, None, :, None]  # [B, 1, H, 1]
-        columns = (shifts[:, 1:] + torch.arange(width, device=device))[:, None, None, :]  # [B, 1, 1, W]
-        channels = torch.arange(images.shape[1], device=device)[None, :, None, None]
-        images = padded[torch.arange(count, device=device)[:, None, None, None], channels, rows, columns]
+        shifts = torch.randint(0, 2 * padding + 1, (count, 2), generator=generator)
     if flip:
-        mirrored = (torch.rand(count, generator=generator) < 0.5).to(device)
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    return images
+        # The crop is what is mirrored, so its columns turn round before they are shifted.
+        mirrored = torch.rand(count, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    rows, columns = rows + shifts[:, :1], columns + shifts[:, 1:]
+    pixels = rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]
+    # One index for all channels, sent to the device before it is repeated for each.
+    index = pixels.view(count, 1, -1).to(images.device).expand(-1, channels, -1)
+    padded = functional.pad(images, (padding,) * 4).flatten(2)
+    return padded.gather(2, index).view(count, channels, height, width)

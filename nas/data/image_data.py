@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from nas.errors import CheckpointError, UsageError
+from nas.errors import CheckpointError, DataError, UnknownName
 
 SplitName = Literal["train", "calibration", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "calibration", "validation", "test")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Images with labels.
 
@@ -51,10 +52,23 @@ class Preprocessing:
     class_names: tuple[str, ...]
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 images [B, C, H, W] to float32 with mean 0 and deviation 1 per channel."""
+        """(images / 255 - mean) / std per channel.
+
+        Args:
+            images: uint8 [B, C, H, W], on any device.
+
+        Returns:
+            float32 [B, C, H, W], on the same device and in the same memory format.
+
+        Raises:
+            DataError: Another dtype, or another number of channels.
+        """
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != self.in_channels:
+            got = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+            raise DataError(f"images must be uint8 [B, {self.in_channels}, H, W], got {got}")
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        return (images.float() / 255 - mean) / std
+        return images.float().div_(255).sub_(mean).div_(std)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -73,22 +87,24 @@ class Preprocessing:
         Raises:
             CheckpointError: The document is of another form.
         """
-        try:
-            read = cls(
-                int(document["input_size"]),
-                int(document["in_channels"]),
-                tuple(float(v) for v in document["mean"]),
-                tuple(float(v) for v in document["std"]),
-                tuple(str(v) for v in document["class_names"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"not a description of preprocessing: {error!r}") from None
-        if not read.in_channels == len(read.mean) == len(read.std) or min(read.std, default=0.0) <= 0:
-            raise CheckpointError("preprocessing needs one mean and one positive std per channel")
-        return read
+        keys = ("input_size", "in_channels", "mean", "std", "class_names")
+        if not isinstance(document, Mapping) or not all(key in document for key in keys):
+            raise CheckpointError(f"preprocessing must be a JSON object with {', '.join(keys)}")
+        size, channels, mean, std, names = (document[key] for key in keys)
+        for key, value in (("input_size", size), ("in_channels", channels)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise CheckpointError(f"preprocessing: {key} must be a positive integer, got {value!r}")
+        for key, value in (("mean", mean), ("std", std)):
+            if not isinstance(value, list) or len(value) != channels or not all(_is_number(v) for v in value):
+                raise CheckpointError(f"preprocessing: {key} must be {channels} finite numbers, one per channel")
+        if min(std) <= 0:
+            raise CheckpointError(f"preprocessing: std must be positive, got {std}")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise CheckpointError("preprocessing: class_names must be a list of strings")
+        return cls(size, channels, tuple(map(float, mean)), tuple(map(float, std)), tuple(names))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """A data set, whole in memory.
 
@@ -136,7 +152,7 @@ class ImageData:
         """One of the four splits.
 
         Raises:
-            UsageError: No such split.
+            UnknownName: No such split.
         """
         named: Mapping[str, Split] = {
             "train": self.train,
@@ -145,7 +161,7 @@ class ImageData:
             "test": self.test,
         }
         if name not in named:
-            raise UsageError(f"no split {name!r}; choose one of {', '.join(SPLITS)}")
+            raise UnknownName("split", name, SPLITS)
         return named[name]
 
     @cached_property
@@ -157,3 +173,13 @@ class ImageData:
             found.update(part.images.contiguous().numpy().tobytes())
             found.update(part.labels.contiguous().numpy().tobytes())
         return found.hexdigest()[:16]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a JSON value is a number that a float can hold; an integer of hundreds of digits is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

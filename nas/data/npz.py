@@ -62,9 +62,12 @@ def read_arrays(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: The file is no .npz, is truncated or corrupt, or an array holds Python objects.
     """
+    found: dict[str, NDArray[Any]] = {}
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        # Opened here: the library leaves a file open that it cannot read.
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
                 raise DataError(f"{_at(file)} is one array, not an .npz file; save it with numpy.savez")
             found = {name: archive[name] for name in names if name in archive}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
