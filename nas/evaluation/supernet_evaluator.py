@@ -78,7 +78,8 @@ def score(network: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int
         batch_size: Images a pass.
     """
     right, loss = 0, 0.0
-    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+    for start in range(0, len(labels), batch_size):
+        x, y = images[start : start + batch_size], labels[start : start + batch_size]
         logits = network(x)
         right += int((logits.argmax(1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="sum"))

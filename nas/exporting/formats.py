@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,6 +76,7 @@ def run_onnx(path: Path, images: Tensor) -> Tensor:
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        return torch.from_numpy(np.asarray(ReferenceEvaluator(str(path)).run(None, feed)[0]))
+        outputs: Any = ReferenceEvaluator(str(path)).run(None, feed)
+        return torch.from_numpy(np.asarray(outputs[0]))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return torch.from_numpy(session.run(None, feed)[0])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 
+from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, MobileNetSpace
 from nas.search_spaces.mobilenet_plan import Activation, BlockPlan, NetworkPlan
 from nas.supernets import plain
@@ -17,6 +18,7 @@ from nas.supernets.layers import (
     ElasticSqueezeExcitation,
     initialise,
 )
+from nas.supernets.mobilenet_mixture import forward_mixture
 from nas.supernets.statistics import Statistics
 from nas.supernets.steps import Context, Step
 from nas.supernets.supernet import Supernet
@@ -137,17 +139,23 @@ class MobileNetSupernet(Supernet):
         plan = self.space.plan(arch)
         steps = [
             Step(("resize", plan.resolution), lambda x, _: plain.resized(x, plan.resolution)),
-            Step("stem", lambda x, c: self._stem(x, plan, c)),
+            Step("stem", lambda x, c: self.run_stem(x, plan, c)),
         ]
         for block in plan.blocks:
             steps.append(Step(block, lambda x, c, b=block: self.block(b.stage, b.index)(x, b, c)))  # type: ignore[misc]
-        steps.append(Step("head", lambda x, c: self._head(x, plan, c)))
+        steps.append(Step("head", lambda x, c: self.run_head(x, plan, c)))
         return steps
 
-    def _stem(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
+    def mixed(self, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
+        """Logits under a mixture, see `forward_mixture`."""
+        return forward_mixture(self, x, mixture, context)
+
+    def run_stem(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
+        """[B, C, H, W] at the chosen resolution to the first block's input."""
         return _activate(context.normalise(self.stem_norm, self.stem(x, plan.stem_channels)), plan.stem_activation)
 
-    def _head(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
+    def run_head(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
+        """The last block's output to logits [B, K]."""
         x = F.hardswish(context.normalise(self.head_norm, self.head(x, plan.head_channels))).mean((2, 3))
         if self.mix is not None:
             x = F.hardswish(self.mix(x, plan.mix_channels))

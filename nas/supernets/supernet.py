@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from nas.errors import UsageError
+from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets.statistics import Statistics
 from nas.supernets.steps import Context, Regularisation, Step, by_batch, by_statistics
@@ -22,6 +23,10 @@ class Supernet(nn.Module, ABC):
         """The chain whose composition is `forward`; resizing to the architecture's resolution comes first."""
 
     @abstractmethod
+    def mixed(self, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
+        """Logits [B, K] under a mixture; a one-hot one gives its architecture's."""
+
+    @abstractmethod
     def extract(self, arch: Architecture, statistics: Statistics | None = None) -> nn.Module:
         """A plain network with its own copy of the weights that `arch` uses and no elastic code.
 
@@ -33,7 +38,7 @@ class Supernet(nn.Module, ABC):
     def forward(
         self,
         x: Tensor,
-        arch: Architecture,
+        arch: Architecture | Mixture,
         *,
         statistics: Statistics | None = None,
         regularisation: Regularisation | None = None,
@@ -42,7 +47,7 @@ class Supernet(nn.Module, ABC):
 
         Args:
             x: Normalised images [B, C, H, W], of the space's input size.
-            arch: A member of the space.
+            arch: A member of the space, or a mixture of its members (training mode only).
             statistics: Batch-norm statistics of `arch`; needed in eval mode, unused in training mode.
             regularisation: Dropout and drop-connect for this pass; training mode only.
 
@@ -52,6 +57,12 @@ class Supernet(nn.Module, ABC):
         Raises:
             UsageError: `arch` is of another space, or statistics are missing in eval mode.
         """
+        if isinstance(arch, Mixture):
+            if arch.space.digest != self.space.digest:
+                raise UsageError("the mixture is of another space than this supernet")
+            if not self.training:
+                raise UsageError("a mixture has no stored statistics; put the supernet in training mode")
+            return self.mixed(x, arch, Context(by_batch, regularisation))
         if arch.names != self.space.names or arch.space != self.space.name:
             raise UsageError(f"architecture {arch.digest} is not a member of this supernet's space")
         if self.training:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nas.errors import UsageError
+from nas.relaxation import Mixture
 from nas.search_spaces import Architecture
 from nas.supernets import Regularisation, Statistics, Supernet, calibrate
 
@@ -115,6 +116,38 @@ class SupernetContract:
 
     @PROPERTY
     @given(seed=seeds)
+    def test_one_hot_mixture_is_its_architecture(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Law 4, outputs and gradients."""
+        arch = self.member(supernet, seed)
+        mixture = Mixture.one_hot(supernet.space, arch)
+        supernet.train()
+        sliced, mixed = images.clone().requires_grad_(), images.clone().requires_grad_()
+        expected, found = supernet(sliced, arch), supernet(mixed, mixture)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        expected.square().sum().backward()
+        found.square().sum().backward()
+        torch.testing.assert_close(mixed.grad, sliced.grad, rtol=1e-3, atol=1e-4)
+
+    def test_every_choice_of_a_mixture_gets_a_gradient(self, supernet: Supernet, images: torch.Tensor) -> None:
+        genes = supernet.space.genes
+        weights = {g.name: torch.full((len(g.choices),), 1 / len(g.choices), requires_grad=True) for g in genes}
+        supernet.train()(images, Mixture(supernet.space, weights)).square().sum().backward()
+        for name, weight in weights.items():
+            assert weight.grad is not None, name
+            assert weight.grad.ne(0).all(), name
+
+    def test_wrong_mixtures(self, supernet: Supernet, images: torch.Tensor) -> None:
+        space = supernet.space
+        good = Mixture.one_hot(space, space.largest())
+        with pytest.raises(UsageError, match="training mode"):
+            supernet.eval()(images, good)
+        with pytest.raises(UsageError, match="'resolution'"):
+            Mixture(space, {n: w for n, w in good.weights.items() if n != "resolution"})
+        with pytest.raises(UsageError, match="choices, its weights are"):
+            Mixture(space, {**good.weights, "resolution": torch.ones(7)})
+
+    @PROPERTY
+    @given(seed=seeds)
     def test_cost_is_the_extracted_networks(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
         """Law 2."""
         arch = self.member(supernet, seed)
@@ -183,9 +216,7 @@ class SupernetContract:
         with torch.no_grad():
             plain = supernet(images, arch)
             one, two, three = (
-                supernet(
-                    images, arch, regularisation=Regularisation(0.5, 0.5, torch.Generator().manual_seed(seed))
-                )
+                supernet(images, arch, regularisation=Regularisation(0.5, 0.5, torch.Generator().manual_seed(seed)))
                 for seed in (1, 1, 2)
             )
         torch.testing.assert_close(one, two, rtol=0, atol=0)
