@@ -3,13 +3,15 @@
 The graph is cut into segments. From the left, costs of path beginnings are tables of distinct values as long as these
 stay small; so are those of path ends from the right. Segments left over in the middle are added to the ends layer by
 layer in dense arrays. Where beginnings and ends meet, a sum over the beginnings of running totals of the ends counts
-everything inside the interval, and a draw walks from there to both sides.
+everything inside the interval. A draw picks a beginning's cost there, walks back at exactly that cost, and walks on
+inside what is left of the interval; the dense arrays at the meeting point are not needed for it and not kept.
 """
 
 from __future__ import annotations
 
 import bisect
 import itertools
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -20,19 +22,20 @@ from nas.search_spaces.graph import Graph, States
 from nas.search_spaces.segment import AnyTables, Segment, Tables, groups
 from nas.search_spaces.tables import (
     SAFE,
-    Counts,
-    Cumulative,
+    DenseTable,
     Integers,
     Table,
+    Window,
     block_sums,
     count_type,
     draw_below,
     product,
     quick,
-    running,
+    window,
 )
 
-PAIRS = 10_000_000  # sums of two costs up to which a table of distinct values is made
+PAIRS = 16_000_000  # sums of two costs up to which a table of distinct values is made
+Windows = dict[int, Window]  # per state
 BLOCK = 1024  # beginnings that share a subtotal
 
 
@@ -55,13 +58,15 @@ class PathCounter:
         beginnings = self._beginnings()
         self._meeting = len(beginnings) - 1
         self._before: list[AnyTables] = [{s: quick(t) for s, t in tables.items()} for tables in beginnings[:-1]]
-        self._after: dict[int, AnyTables] = {}  # per cut behind the meeting point
-        self._ends = self._endings()
-        self._starts = {s: t for s, t in sorted(beginnings[-1].items()) if s in self._ends}
+        self._after: dict[int, Windows] = {}  # per cut behind the meeting point
+        ends = self._endings()
+        self._starts = {s: t for s, t in sorted(beginnings[-1].items()) if s in ends}
+        # For each beginning, how many ends fit.
+        self._partners = {s: ends[s].at(high - table.values) for s, table in self._starts.items()}
         self._blocks = [
             (state, at * BLOCK, total)
             for state, table in self._starts.items()
-            for at, total in enumerate(block_sums(table.counts, self._partners(state, table.values), BLOCK))
+            for at, total in enumerate(block_sums(table.counts, self._partners[state], BLOCK))
         ]
 
     def _beginnings(self) -> list[Tables]:
@@ -74,23 +79,27 @@ class PathCounter:
             out.append(self._extended(segment, out[-1], {}, forward=True))
         return out
 
-    def _endings(self) -> dict[int, Cumulative]:
-        """Running totals of path ends per state at the meeting point; fills `_after` on the way."""
+    def _endings(self) -> Windows:
+        """Path ends per state at the meeting point; fills `_after` on the way."""
         cut, last = self._cuts, len(self._segments)
         kind = count_type(max(self._graph.after[cut[self._meeting]].values()))
         tables: Tables = {0: Table(np.zeros(1, np.int64), np.ones(1, kind))}
         while last > self._meeting and self._pairs(self._segments[last - 1], tables, forward=False) <= PAIRS:
-            self._after[last] = {s: quick(t) for s, t in tables.items()}
+            self._after[last] = self._windows(tables)
             last -= 1
             tables = self._extended(self._segments[last], tables, self._graph.nearest[cut[last]], forward=False)
         if last == self._meeting:
-            return {s: Cumulative(t.values, 1, running(t.counts)) for s, t in tables.items()}
+            return self._windows(tables)
+        self._after[last] = self._windows(tables)
         wanted = cut[self._meeting : last]
         dense = dense_ends(self._graph, tables, cut[last], wanted, self._high)
-        self._after[last] = {s: quick(t) for s, t in tables.items()}
         for at, boundary in enumerate(wanted[1:], start=self._meeting + 1):
-            self._after[at] = dense[boundary]
-        return {s: Cumulative(None, t.step, running(t.counts)) for s, t in dense[wanted[0]].items()}
+            self._after[at] = self._windows(dense[boundary])
+        return self._windows(dense[wanted[0]])
+
+    def _windows(self, tables: Mapping[int, Table | DenseTable]) -> Windows:
+        width = None if self._low <= 0 else self._high - self._low + 1
+        return {state: window(table, width) for state, table in tables.items()}
 
     def _pairs(self, segment: Segment, tables: Tables, *, forward: bool) -> int:
         """Most sums of two costs that extending one state's table by `segment` looks at."""
@@ -110,11 +119,6 @@ class PathCounter:
                 parts.setdefault(new, []).append((tables[known], ways))
         return {state: product(pairs, self._high - spent.get(state, 0)) for state, pairs in sorted(parts.items())}
 
-    def _partners(self, state: int, costs: Integers) -> Counts:
-        """For beginnings that cost `costs`, [N], and arrive at `state`: the number of ends that fit."""
-        ends = self._ends[state]
-        return ends.up_to(self._high - costs) - ends.up_to(self._low - 1 - costs)
-
     @cached_property
     def count(self) -> int:
         """The exact number of paths."""
@@ -126,13 +130,8 @@ class PathCounter:
 
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
         """[n, layers] edges of uniform paths; at least one path must exist."""
-        state, left = self._draw_meetings(rng, n)
-        right = np.empty_like(left)
-        for here, rows in groups(state):
-            ends = self._ends[here]
-            ranks = draw_below(rng, self._partners(here, left[rows]))
-            right[rows] = ends.locate(ends.up_to(self._low - 1 - left[rows]) + ranks)
-        parts = [*self._walk_back(state, left, rng)[::-1], *self._walk_on(state, right, rng)]
+        state, costs = self._draw_meetings(rng, n)
+        parts = [*self._walk_back(state, costs, rng)[::-1], *self._walk_on(state, self._high - costs, rng)]
         return np.concatenate(parts, axis=1)
 
     def _draw_meetings(self, rng: np.random.Generator, n: int) -> tuple[Integers, Integers]:
@@ -143,7 +142,7 @@ class PathCounter:
         for block, rows in groups(where):
             state, start, total = self._blocks[block]
             table, part = self._starts[state], slice(start, start + BLOCK)
-            weights = table.counts[part].astype(object) * self._partners(state, table.values[part]).astype(object)
+            weights = table.counts[part].astype(object) * self._partners[state][part].astype(object)
             inside = list(itertools.accumulate(weights.tolist()))
             first = self._subtotals[block] - total
             states[rows] = state
@@ -163,18 +162,18 @@ class PathCounter:
             state, costs = previous, costs - spent
         return parts
 
-    def _walk_on(self, state: Integers, costs: Integers, rng: np.random.Generator) -> list[NDArray[np.int32]]:
-        """Edges of uniform ends of these costs, the first segment first."""
+    def _walk_on(self, state: Integers, room: Integers, rng: np.random.Generator) -> list[NDArray[np.int32]]:
+        """Edges of uniform ends that fit into what is left of the highest cost, the first segment first."""
         parts = []
         for at in range(self._meeting, len(self._segments)):
             kind = count_type(max(self._graph.after[self._cuts[at]].values()))
-            following, spent = np.zeros_like(state), costs.copy()  # the only way to end with nothing after it
-            for here, rows in groups(state) if at + 1 < len(self._segments) else ():
+            following, spent = np.empty_like(state), np.empty_like(room)
+            for here, rows in groups(state):
                 ways = self._segments[at].onward(here)
-                picked = ways.draw(self._after[at + 1], costs[rows], kind, rng)
+                picked = ways.draw(self._after[at + 1], room[rows], kind, rng)
                 following[rows], spent[rows] = ways.state[picked], ways.cost[picked]
             parts.append(self._segments[at].draw(state, following, spent, rng))
-            state, costs = following, costs - spent
+            state, room = following, room - spent
         return parts
 
 

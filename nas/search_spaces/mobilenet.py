@@ -313,6 +313,9 @@ def _at_least(what: str, number: object, least: int) -> None:
 
 
 def _ascending(what: str, choices: object) -> None:
-    integers = isinstance(choices, tuple) and all(isinstance(c, int) and not isinstance(c, bool) for c in choices)
-    if not integers or not choices or list(choices) != sorted({*choices}) or choices[0] < 1:
-        raise UsageError(f"{what} must be ascending positive integers, got {choices!r}")
+    if not isinstance(choices, tuple):
+        raise UsageError(f"{what} must be a list of integers, got {choices!r}")
+    for choice in choices:
+        _at_least(what, choice, 1)
+    if not choices or list(choices) != sorted(set(choices)):
+        raise UsageError(f"{what} must be ascending positive integers, got {list(choices)}")

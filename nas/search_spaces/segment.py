@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search_spaces.graph import Graph, Move
-from nas.search_spaces.tables import Counts, DenseTable, Integers, Kind, Table, collect, count_type, draw_below
+from nas.search_spaces.tables import Counts, DenseTable, Integers, Kind, Table, Window, collect, count_type, draw_below
 
 CHUNK = 2**20  # weights that are looked at together
 Tables = dict[int, Table]  # per state
-AnyTables = Mapping[int, Table | DenseTable]
+AnyTables = Mapping[int, Table | DenseTable | Window]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Options:
     label: Integers
 
     def draw(self, rest: AnyTables, costs: Integers, count: Kind, rng: np.random.Generator) -> Integers:
-        """[N]: for each of `costs`, [N], one option, in proportion to the whole ways that cost exactly that.
+        """[N]: for each of `costs`, [N], one option, in proportion to the whole ways that cost this.
 
         Args:
             rest: Per state, how many ways of which cost follow.
-            costs: What option and rest must cost together; some way does.
+            costs: What option and rest must cost together, or at most where rests are windows; some way does.
             count: The type that holds the number of all ways.
             rng: Source of the draws.
         """

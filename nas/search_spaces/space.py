@@ -225,9 +225,7 @@ class SearchSpace(ABC):
         return self.architectures(self.feasible(constraints).sample(rng, 1))[0]
 
     @final
-    def sample_choices(
-        self, rng: np.random.Generator, n: int, lowest: NDArray[np.int64] | None = None
-    ) -> Indices:
+    def sample_choices(self, rng: np.random.Generator, n: int, lowest: NDArray[np.int64] | None = None) -> Indices:
         """[n, D]: every gene drawn uniformly on its own, the way supernets are trained (Cai et al. 2020).
 
         Unlike `sample` this is not uniform over members: deep networks have more members than shallow ones.

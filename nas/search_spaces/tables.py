@@ -45,37 +45,50 @@ class DenseTable:
 
     def at(self, costs: Integers) -> Counts:
         """Number of paths at each of `costs` (any shape); 0 where there is none."""
+        if not len(self.counts):
+            return np.zeros(costs.shape, dtype=self.counts.dtype)
         where, rest = (costs, 0) if self.step == 1 else np.divmod(costs, self.step)
         known = (where >= 0) & (where < len(self.counts)) & (rest == 0)
         return np.where(known, self.counts[np.where(known, where, 0)], 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Cumulative:
-    """Numbers of paths up to a cost.
+class Window:
+    """Numbers of paths in an interval of costs.
 
     Args:
         values: Distinct costs, ascending, [M]; None for 0, step, 2 step, ...
         step: Distance of the costs where `values` is None.
         totals: [M + 1], paths among the first 0, 1, ..., M costs.
+        width: Number of integers in the interval; None for all from 0 on.
     """
 
     values: Integers | None
     step: int
     totals: Counts
+    width: int | None
 
-    def up_to(self, costs: Integers) -> Counts:
-        """Number of paths that cost at most each of `costs`."""
+    def at(self, costs: Integers) -> Counts:
+        """Number of paths with cost - width < their cost <= cost, for each of `costs` (any shape)."""
+        return self._up_to(costs) if self.width is None else self._up_to(costs) - self._up_to(costs - self.width)
+
+    def _up_to(self, costs: Integers) -> Counts:
         if self.values is None:
             known = np.clip(costs // self.step + 1, 0, len(self.totals) - 1)
         else:
             known = np.searchsorted(self.values, costs, side="right")
         return self.totals[known]
 
-    def locate(self, ranks: Counts) -> Integers:
-        """Cost of the paths that come at these ranks, from 0, in ascending order of cost."""
-        where = np.searchsorted(self.totals, ranks, side="right") - 1
-        return where * self.step if self.values is None else self.values[where]
+
+def window(table: Table | DenseTable, width: int | None) -> Window:
+    """The paths of a table, to be counted by intervals."""
+    if isinstance(table, Table):
+        table = quick(table)
+    totals = np.zeros(len(table.counts) + 1, dtype=table.counts.dtype)
+    np.cumsum(table.counts, out=totals[1:])
+    if isinstance(table, DenseTable):
+        return Window(None, table.step, totals, width)
+    return Window(table.values, 1, totals, width)
 
 
 def collect(values: Integers, counts: Counts, high: int) -> Table:
@@ -133,13 +146,6 @@ def spread(table: Table, step: int) -> Counts:
     counts = np.zeros(bins, dtype=table.counts.dtype)
     counts[table.values // step] = table.counts
     return counts
-
-
-def running(counts: Counts) -> Counts:
-    """[M + 1] running totals of [M] counts, from 0."""
-    totals = np.zeros(len(counts) + 1, dtype=counts.dtype)
-    np.cumsum(counts, out=totals[1:])
-    return totals
 
 
 def block_sums(a: Counts, b: Counts, block: int) -> list[int]:

@@ -90,9 +90,9 @@ class TestTiny(MobileNetContract):
 
 def test_digests_are_pinned() -> None:
     tiny = get("mobilenet", input_size=8, in_channels=1, num_classes=10)
-    assert tiny.digest == "DIGEST_TINY"
-    assert tiny.smallest().digest == "DIGEST_SMALLEST"
-    assert tiny.largest().digest == "DIGEST_LARGEST"
+    assert tiny.digest == "9b97ff17e744119e"
+    assert tiny.smallest().digest == "91902e632ada27fa"
+    assert tiny.largest().digest == "26ea435fcbcf6c04"
 
 
 def test_the_task_belongs_to_the_digest() -> None:
@@ -163,7 +163,7 @@ def test_text_that_is_no_json_is_a_usage_error() -> None:
     [
         ({"widths": (12, 8)}, "stage 0 widths must be ascending positive integers"),
         ({"widths": ()}, "stage 0 widths"),
-        ({"depths": (0, 1)}, "stage 0 depths"),
+        ({"depths": (0, 1)}, "stage 0 depths must be an integer of at least 1, got 0"),
         ({"kernels": (3, 4)}, "must be odd"),
         ({"expansions": (3, 3)}, "stage 0 expansions"),
         ({"stride": 0}, "stage 0 stride"),

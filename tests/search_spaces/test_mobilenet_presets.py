@@ -16,7 +16,7 @@ def test_a_preset_is_itself_at_its_own_size(name: str) -> None:
     assert PRESETS[name].summary
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.sampled_from(sorted(PRESETS)), st.integers(SMALLEST_MAP, 300))
 def test_presets_adapt_to_every_size(name: str, size: int) -> None:
     space = build(input_size=size, in_channels=1, num_classes=2, preset=name)
