@@ -17,13 +17,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import nas.data
 import numpy as np
 import scipy.stats
 import torch
-from nas.data import ImageData
 
+import nas.data
 from benchmarks import rows
+from nas.data import ImageData
 from nas.evaluation.supernet_evaluator import SupernetEvaluator, score
 from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace, mobilenet_presets
 from nas.supernets import RULES, build, train, train_alone
@@ -138,6 +138,17 @@ def worker(spec: str, device: str, threads: int, queue: Any) -> None:
             run_supernet(space, data, *unit[1:], device)
 
 
+def run_until(spec: str, device: str, deadline: float) -> None:
+    """Do unfinished units in this process until `time.monotonic()` passes the deadline."""
+    data = nas.data.load(spec, train_images=IMAGES)
+    space = space_for(data)
+    for unit in units(space):
+        key = key_alone(*unit[1:]) if unit[0] == "alone" else key_supernet(*unit[1:])
+        if rows.finished(NAME, key, device=device) is None and time.monotonic() < deadline:
+            run = run_alone if unit[0] == "alone" else run_supernet
+            run(space, data, *unit[1:], device)
+
+
 def run_all(spec: str, device: str, jobs: int) -> None:
     """Do every unit that is not finished, in `jobs` processes."""
     data = nas.data.load(spec, train_images=IMAGES)
@@ -145,7 +156,7 @@ def run_all(spec: str, device: str, jobs: int) -> None:
     queue = context.Queue()
     for unit in units(space_for(data)):
         key = key_alone(*unit[1:]) if unit[0] == "alone" else key_supernet(*unit[1:])
-        if rows.finished(NAME, key) is None:
+        if rows.finished(NAME, key, device=device) is None:
             queue.put(unit)
     for _ in range(jobs):
         queue.put(None)
@@ -157,9 +168,9 @@ def run_all(spec: str, device: str, jobs: int) -> None:
         process.join()
 
 
-def summary() -> list[dict[str, Any]]:
+def summary(device: str) -> list[dict[str, Any]]:
     """Mean gap to training alone in points, and Kendall's tau with a bootstrap interval over members."""
-    stored = rows.read(NAME)
+    stored = [row for row in rows.read(NAME) if row["device"] == device]
     alone = {r["key"]["arch"]: r["values"] for r in stored if r["key"]["unit"] == "alone"}
     out = []
     for how in SUPERNETS:
@@ -205,8 +216,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.summary:
         run_all(options.data, options.device, options.jobs)
-    for row in summary():
-        rows.append(f"{NAME}_summary", {"how": row["how"], "seeds": row["seeds"]}, row)
+    for row in summary(options.device):
+        rows.append(f"{NAME}_summary", {"how": row["how"], "seeds": row["seeds"]}, row, device=options.device)
         print(row)
 
 

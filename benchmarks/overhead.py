@@ -106,15 +106,20 @@ def report(key: dict[str, object], found: dict[str, float], device: str) -> None
     print(key, {name: round(value, 3) for name, value in values.items()}, flush=True)
 
 
+def run(device: str, rounds: int) -> None:
+    """Three repetitions of everything."""
+    for repetition in range(3):
+        for preset, size in (("tiny", 8), ("small", 32)):
+            sandwich(preset, size, device, repetition, rounds)
+            forward(preset, size, device, repetition, rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    for repetition in range(3):
-        for preset, size in (("tiny", 8), ("small", 32)):
-            sandwich(preset, size, options.device, repetition, options.rounds)
-            forward(preset, size, options.device, repetition, options.rounds)
+    run(options.device, options.rounds)
 
 
 if __name__ == "__main__":

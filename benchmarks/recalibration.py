@@ -45,7 +45,7 @@ def main() -> None:
     for seed in range(3):
         key = {"data": options.data.split(":")[0], "images": options.train_images, "epochs": options.epochs}
         key |= {"seed": seed, "rule": "bignas"}
-        if rows.finished(NAME, key) is not None:
+        if rows.finished(NAME, key, device=options.device) is not None:
             continue
         supernet = build(space, seed=seed)
         train(supernet, data, rule="bignas", epochs=options.epochs, seed=seed, device=options.device)

@@ -53,6 +53,7 @@ def read(benchmark: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def finished(benchmark: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The values of the newest row with this key, or None."""
-    return next((row["values"] for row in reversed(read(benchmark)) if row["key"] == dict(key)), None)
+def finished(benchmark: str, key: Mapping[str, Any], *, device: str = "cpu") -> dict[str, Any] | None:
+    """The values of the newest row with this key on this device, or None."""
+    found = (row for row in reversed(read(benchmark)) if row["key"] == dict(key) and row["device"] == device)
+    return next((row["values"] for row in found), None)
