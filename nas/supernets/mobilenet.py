@@ -152,7 +152,10 @@ class MobileNetSupernet(Supernet):
 
     def run_stem(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """[B, C, H, W] at the chosen resolution to the first block's input."""
-        return _activate(context.normalise(self.stem_norm, self.stem(x, plan.stem_channels)), plan.stem_activation)
+        # Of one-channel images torch cannot tell the memory format and goes on with the one in which
+        # gradients of depthwise convolutions take twice as long.
+        x = self.stem(x, plan.stem_channels).contiguous(memory_format=torch.channels_last)
+        return _activate(context.normalise(self.stem_norm, x), plan.stem_activation)
 
     def run_head(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """The last block's output to logits [B, K]."""
