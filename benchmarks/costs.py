@@ -15,9 +15,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from benchmarks import rows
 from nas.search_spaces import Architecture, Constraint, MobileNetSpace, mobilenet_presets
+from nas.supernets import build as build_supernet
 
 SIZES = {"tiny": 8, "small": 32, "ofa": 224, "bignas": 224}
 CHECKED, COSTED, REPETITIONS, DRAWN = 1_000, 100_000, 3, 1_000
@@ -44,8 +47,40 @@ def from_plans(space: MobileNetSpace, archs: Sequence[Architecture]) -> Counted:
     return [(plan.params, plan.macs) for plan in map(space.plan, archs)]
 
 
-# Ways to count what the closed form claims. A way that builds the extracted networks belongs here too.
-COUNTERS: dict[str, Callable[[MobileNetSpace, Sequence[Architecture]], Counted]] = {"plan": from_plans}
+def from_networks(space: MobileNetSpace, archs: Sequence[Architecture]) -> Counted:
+    """Parameters of the extracted networks, and multiply-adds counted while an image passes through them."""
+    supernet = build_supernet(space, seed=0)
+    image = torch.zeros(1, space.in_channels, space.input_size, space.input_size)
+    out = []
+    for arch in archs:
+        network = supernet.extract(arch).eval()
+        out.append((sum(p.numel() for p in network.parameters()), counted_macs(network, image)))
+    return out
+
+
+@torch.no_grad()
+def counted_macs(network: nn.Module, image: torch.Tensor) -> int:
+    """Multiply-adds of all convolutions and linear layers, from the shapes of their outputs."""
+    total = 0
+
+    def hook(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        total += output.numel() * layer.weight[0].numel()
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(hook) for layer in layers]
+    network(image)
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+# Ways to count what the closed form claims.
+COUNTERS: dict[str, Callable[[MobileNetSpace, Sequence[Architecture]], Counted]] = {
+    "plan": from_plans,
+    "extracted networks": from_networks,
+}
 
 
 def exactness(preset: str, counter: str) -> Values:

@@ -25,7 +25,7 @@ ORDER = (
     ("ledger",),
     ("evaluation", "searchers", "supernets", "exporting"),
     ("training",),
-    ("data",),
+    ("relaxation", "data"),
     ("search_spaces",),
     ("errors",),
 )

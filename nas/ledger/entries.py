@@ -51,11 +51,13 @@ class Entry:
     """One finished trial of a ledger.
 
     Args:
+        digest: Of its architecture.
         trial: What searchers are told.
         error: Why the evaluation failed; None where it did not.
         asked: On the first new trial of a batch: the digests of the whole batch as it was asked.
     """
 
+    digest: str
     trial: Trial
     error: str | None
     asked: tuple[str, ...] | None
@@ -85,10 +87,10 @@ def entries_of(study: optuna.Study, space: SearchSpace, where: str) -> Iterator[
         raise StudyError(f"{where} holds an architecture that is not of this space: {error}") from error
     seen = set[str]()
     for trial, arch in zip(found, archs, strict=True):
-        attrs = trial.user_attrs
-        if arch.digest != attrs["digest"]:
+        attrs, digest = trial.user_attrs, arch.digest
+        if digest != attrs["digest"]:
             raise StudyError(f"{where}: the architecture of trial {trial.number} does not have its digest; restore it")
-        if arch.digest not in seen:
+        if digest not in seen:
             asked = tuple(attrs["asked"]) if "asked" in attrs else None
-            yield Entry(Trial(len(seen), arch, attrs["metrics"], attrs["batch"]), attrs.get("error"), asked)
-            seen.add(arch.digest)
+            yield Entry(digest, Trial(len(seen), arch, attrs["metrics"], attrs["batch"]), attrs.get("error"), asked)
+            seen.add(digest)

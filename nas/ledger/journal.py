@@ -60,19 +60,31 @@ def mend(path: Path) -> None:
     if not path.exists():
         return
     data = path.read_bytes()
+    size, line = sound_size(data)
+    if line is not None:
+        raise _damaged(path, line)
+    if size < len(data):
+        with path.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+
+
+def sound_size(data: bytes) -> tuple[int, int | None]:
+    """How many bytes of a journal stay when what a killed writer left is cut.
+
+    Returns:
+        The size, and the number of the line that nothing but damage explains, or None. Only the end is looked at.
+    """
     complete = data.rfind(b"\n") + 1
     last = data.rfind(b"\n", 0, max(complete - 1, 0)) + 1
     sound = complete == 0 or _is_record(data[last:complete])
-    if sound and complete == len(data):
-        return
-    end = complete if sound else last
-    torn = data[end:]
-    # Only what an append of ours, or blocks that never reached the disk, can have left is cut.
-    if (not sound and complete < len(data)) or (not torn.startswith(_APPEND[: len(torn)]) and torn.strip(b"\0")):
-        raise _damaged(path, data.count(b"\n", 0, end) + 1)
-    with path.open("r+b") as file:
-        file.truncate(end)
-        os.fsync(file.fileno())
+    size = complete if sound else last
+    torn = data[size:]
+    # An append of ours, or blocks that never reached the disk, can be torn; anything else is not ours to cut.
+    ours = torn.startswith(_APPEND[: len(torn)]) or not torn.strip(b"\0")
+    if ours and (sound or complete == len(data)):
+        return size, None
+    return size, data.count(b"\n", 0, size) + 1
 
 
 def _is_record(line: bytes) -> bool:

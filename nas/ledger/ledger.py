@@ -131,7 +131,7 @@ class Ledger:
 
     def _remember(self, entry: Entry) -> None:
         self.entries.append(entry)
-        self._by_digest[entry.trial.arch.digest] = entry.trial
+        self._by_digest[entry.digest] = entry.trial
         if entry.asked is not None:
             self._asked[entry.trial.batch] = entry.asked
 
@@ -168,7 +168,8 @@ class Ledger:
         Raises:
             StudyError: The ledger cannot be written.
         """
-        attrs = {"arch": arch.to_json(), "digest": arch.digest, "metrics": dict(metrics), "batch": batch}
+        digest = arch.digest
+        attrs = {"arch": arch.to_json(), "digest": digest, "metrics": dict(metrics), "batch": batch}
         attrs |= {"seed": self._identity.seed, "weights": self._identity.weights, "device": self._device}
         attrs |= {"seconds": round(seconds, 6), "nas": nas.__version__}
         attrs |= ({} if error is None else {"error": error}) | ({} if asked is None else {"asked": list(asked)})
@@ -180,7 +181,9 @@ class Ledger:
         )
         assert record.datetime_complete is not None
         record.datetime_start = record.datetime_complete - timedelta(seconds=seconds)
-        entry = Entry(Trial(len(self.entries), arch, dict(metrics), batch), error, tuple(asked) if asked else None)
+        entry = Entry(
+            digest, Trial(len(self.entries), arch, dict(metrics), batch), error, tuple(asked) if asked else None
+        )
         self._interrupted = True
         try:
             self._study.add_trial(record)

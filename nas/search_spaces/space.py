@@ -21,6 +21,7 @@ from nas.search_spaces.trellis import Trellis
 
 Indices = NDArray[np.int16]  # [N, D], position of the chosen value in `gene.choices`; -1: the gene does not exist
 ABSENT = -1
+KEPT_FEASIBLE_SETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,18 @@ class SearchSpace(ABC):
         Raises:
             InfeasibleBudget: No member fits; names the smallest reachable value.
         """
-        return FeasibleSet(self.trellises(), constraints, len(self.genes))
+        key = tuple(constraints)
+        if key not in self._feasible_sets:
+            while len(self._feasible_sets) >= KEPT_FEASIBLE_SETS:
+                del self._feasible_sets[next(iter(self._feasible_sets))]
+            self._feasible_sets[key] = FeasibleSet(self.trellises(), constraints, len(self.genes))
+        return self._feasible_sets[key]
+
+    @final
+    @cached_property
+    def _feasible_sets(self) -> dict[tuple[Constraint, ...], FeasibleSet]:
+        """The latest sets: counting the members of a big space takes seconds, and searchers ask again."""
+        return {}
 
     @final
     @cached_property

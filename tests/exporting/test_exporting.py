@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nas.data import Preprocessing
 from torch import Tensor
 
 from nas import exporting
+from nas.data import Preprocessing
 from nas.errors import CheckpointError, ExportError, UnknownName
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate

@@ -8,7 +8,7 @@ import pytest
 
 from nas import ledger
 from nas.errors import StudyError
-from nas.ledger.journal import mend
+from nas.ledger.journal import mend, sound_size
 from tests.searching import plain, study
 
 
@@ -34,17 +34,19 @@ def test_a_cut_at_every_byte_of_the_last_two_trials_opens_with_the_whole_ones(ru
     data = journal(run).read_bytes()
     expected = plain(ledger.read(run).trials)
     lines = data.splitlines(keepends=True)
-    starts = [len(data) - len(lines[-2]) - len(lines[-1]), len(data) - len(lines[-1]), len(data)]
-    for size in range(starts[0], len(data) + 1):
+    ends = [len(data) - len(lines[-2]) - len(lines[-1]), len(data) - len(lines[-1]), len(data)]  # of 4, 5 and 6 trials
+    for size in range(len(data), ends[0] - 1, -1):
+        os.truncate(journal(run), size)
+        whole = max(i for i, end in enumerate(ends) if end <= size)
+        assert plain(ledger.read(run).trials) == expected[: 4 + whole], size
+        assert journal(run).stat().st_size == size  # reading changes nothing
+        assert sound_size(data[:size]) == (ends[whole], None), size
+    for size in {*range(ends[0], ends[2], 83), *ends, *(end - 1 for end in ends)}:
         journal(run).write_bytes(data[:size])
-        whole = 4 + sum(size >= start for start in starts[1:])
-        assert plain(ledger.read(run).trials) == expected[:whole], size  # reading changes nothing
-        assert journal(run).stat().st_size == size
-        mend(journal(run))
-        assert journal(run).read_bytes() == data[: starts[whole - 4]], size
-        if size % 97 == 0 or size in starts:
-            with study(directory=run, resume=True) as search:
-                assert plain(search.trials) == expected[:whole]
+        whole = max((4 + i for i, end in enumerate(ends) if end <= size), default=3)
+        with study(directory=run, resume=True) as search:
+            assert plain(search.trials) == expected[:whole]
+        assert len(journal(run).read_bytes().splitlines()) == len(lines) - 6 + whole
 
 
 def test_a_driver_goes_on_from_a_cut_anywhere_in_the_head(run: Path) -> None:
@@ -65,7 +67,9 @@ def test_blocks_that_never_reached_the_disk_are_cut(run: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [1, 3, 12, 15])
-@pytest.mark.parametrize("damage", [b'{"op_code":4,"worker_id"\n', b"{}\n", b"null\n", b"\xff\xfe\n", b'{"op_code":99}\n'])
+@pytest.mark.parametrize(
+    "damage", [b'{"op_code":4,"worker_id"\n', b"{}\n", b"null\n", b"\xff\xfe\n", b'{"op_code":99}\n']
+)
 def test_a_corrupt_line_in_the_middle_is_named(run: Path, line: int, damage: bytes) -> None:
     lines = journal(run).read_bytes().splitlines(keepends=True)
     assert len(lines) > line

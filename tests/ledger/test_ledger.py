@@ -19,10 +19,10 @@ ARCHS = SPACE.architectures(pool()[:8])
 
 
 def identity(**changes: Any) -> Identity:
-    fields: dict[str, Any] = dict(
-        space=SPACE.to_json(), space_digest=SPACE.digest, weights="w0", data="d0", objectives=["max:accuracy"],
-        constraints=["macs<=3e6"], searcher="Random()", seed=3, batch=2,
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "space": SPACE.to_json(), "space_digest": SPACE.digest, "weights": "w0", "data": "d0",
+        "objectives": ["max:accuracy"], "constraints": ["macs<=3e6"], "searcher": "Random()", "seed": 3, "batch": 2,
+    }  # fmt: skip
     return Identity(**(fields | changes))
 
 
@@ -40,9 +40,7 @@ def test_a_trial_holds_all_that_it_takes_to_check_it_again(tmp_path: Path) -> No
     book.add(ARCHS[0], metrics, batch=5, seconds=1.5, asked=asked)
     book.add(ARCHS[1], {}, error="too deep", batch=5, seconds=0.5)
     book.close()
-    storage = optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(tmp_path / ledger.JOURNAL))
-    )
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / ledger.JOURNAL)))
     kept = optuna.load_study(study_name="search", storage=storage)
     assert [d.name for d in kept.directions] == ["MAXIMIZE"]
     assert kept.metric_names == ["accuracy"]
@@ -205,7 +203,7 @@ def test_a_storage_that_cannot_be_opened_is_one_line_without_the_password() -> N
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match="cannot write to .*; choose another --out"):
+    with pytest.raises(StudyError, match=r"cannot write to .*; choose another --out"):
         study(directory=tmp_path / "file")
 
 
@@ -223,7 +221,7 @@ def test_a_failed_write_is_one_line_and_leaves_the_trials_before_it(tmp_path: Pa
         search.run(2)
         moved = path.rename(tmp_path / "away")
         path.mkdir()
-        with pytest.raises(StudyError, match="cannot write to .*then go on with --resume"):
+        with pytest.raises(StudyError, match=r"cannot write to .*then go on with --resume"):
             search.run(4)
         path.rmdir()
         moved.rename(path)
