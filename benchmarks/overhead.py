@@ -1,6 +1,7 @@
 """What elasticity costs: a sandwich step against its four plain networks, and one pass against the extracted network.
 
-All sides run in turns in one process; a ratio of medians per repetition.
+All sides run in turns in one process; a ratio of medians per repetition. On Linux the process starts itself again with
+glibc told to keep freed memory: otherwise each side pays page faults by the luck of its order of frees (results/LOG.md).
 
     python -m benchmarks.overhead
 """
@@ -8,7 +9,9 @@ All sides run in turns in one process; a ratio of medians per repetition.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -114,11 +117,22 @@ def run(device: str, rounds: int) -> None:
             forward(preset, size, device, repetition, rounds)
 
 
+# Keep freed memory for the next pass instead of giving it back to the system.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
+
+def keep_freed_memory() -> None:
+    """Start this command again with the allocator's settings in its environment, where they are read."""
+    if sys.platform == "linux" and not ALLOCATOR.keys() <= os.environ.keys():
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.overhead", *sys.argv[1:]], os.environ | ALLOCATOR)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
+    keep_freed_memory()
     run(options.device, options.rounds)
 
 

@@ -1,0 +1,167 @@
+"""results/README.md, made from the rows: every table says which command makes it.
+
+python -m benchmarks.page
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks import rows
+
+Row = dict[str, Any]
+
+
+def table(head: list[str], body: Iterable[list[Any]]) -> str:
+    """A Markdown table; floats to three digits."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(value) for value in line) + " |" for line in body]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def newest(benchmark: str) -> list[Row]:
+    """The newest row of each key and device, in the order in which keys first appeared."""
+    found: dict[str, Row] = {}
+    for row in rows.read(benchmark):
+        found[repr((row["key"], row["device"]))] = row
+    return list(found.values())
+
+
+def search_on_digits() -> str:
+    body = [
+        [r["key"]["seed"], r["values"]["wall_s"], r["values"]["front"], 100 * r["values"]["best_test_accuracy"],
+         r["values"]["best_macs"], 100 * r["values"]["knee_test_accuracy"], r["values"]["knee_macs"]]
+        for r in newest("search_digits")
+    ]  # fmt: skip
+    head = ["seed", "seconds in all", "front members", "best: test %", "best: macs", "knee: test %", "knee: macs"]
+    return table(head, body)
+
+
+def inherited() -> str:
+    # The newest row with the most seeds.
+    last = {(r["key"]["how"], r["device"]): r for r in rows.read("inherited_accuracy_summary")}
+    body = [
+        [v["how"], r["device"], v["seeds"], v["mean_gap_points"], v["gap_smallest_points"], v["gap_largest_points"],
+         f"{v['kendall_tau']:.2f} [{v['tau_low']:.2f}, {v['tau_high']:.2f}]", v["train_s"]]
+        for r in last.values() for v in [r["values"]]
+    ]  # fmt: skip
+    head = [
+        "supernet",
+        "device",
+        "seeds",
+        "mean gap, points",
+        "smallest",
+        "largest",
+        "Kendall tau [95 %]",
+        "training, s",
+    ]
+    alone = sorted((r["values"]["macs"], 100 * r["values"]["test_accuracy"])
+                   for r in newest("inherited_accuracy") if r["key"]["unit"] == "alone")  # fmt: skip
+    trained = "Trained alone, test % by macs: " + ", ".join(f"{a:.1f} at {m / 1e6:.2f}M" for m, a in alone) + "."
+    return table(head, body) + "\n\n" + trained
+
+
+def overhead() -> str:
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for r in newest("overhead"):
+        groups.setdefault((r["key"]["what"], r["key"]["preset"], r["device"]), []).append(r["values"])
+    body = []
+    for (what, preset, device), values in groups.items():
+        ratios = [v["ratio"] for v in values]
+        times = [statistics.median(v[side] for v in values) for side in ("elastic_ms", "plain_ms")]
+        body.append([what, preset, device, *times, statistics.median(ratios), f"{min(ratios):.2f}..{max(ratios):.2f}"])
+    return table(["what", "preset", "device", "elastic, ms", "plain, ms", "ratio", "over repetitions"], body)
+
+
+def recalibration() -> str:
+    body = [
+        [r["key"]["data"], r["key"]["seed"], 100 * r["values"]["smallest_calibrated"],
+         100 * r["values"]["smallest_uncalibrated"], r["values"]["gap_points"]]
+        for r in newest("recalibration")
+    ]  # fmt: skip
+    return table(["data", "seed", "smallest, calibrated, test %", "not calibrated, test %", "gap, points"], body)
+
+
+def costs() -> str:
+    return facts("costs")
+
+
+def nsga2() -> str:
+    ratios = [r for r in newest("nsga2") if r["key"].get("what") == "zdt ratio"]
+    most = {(r["key"]["problem"], r["key"]["generations"]): r for r in ratios}
+    body = [
+        [f"ZDT{problem}", generations, r["key"]["seeds"], r["values"]["hypervolume_nas"],
+         r["values"]["hypervolume_pymoo"], f"{r['values']['ratio_to_pymoo']:.4f}",
+         f"{r['values']['ratio_low_95']:.4f}..{r['values']['ratio_high_95']:.4f}"]
+        for (problem, generations), r in sorted(most.items())
+    ]  # fmt: skip
+    rest = [r for r in newest("nsga2") if not r["key"].get("what", "").startswith("zdt")]
+    head = ["problem", "generations", "seeds", "hypervolume", "pymoo's", "ratio", "95 %"]
+    return table(head, body) + "\n\n" + _facts(rest)
+
+
+def facts(benchmark: str) -> str:
+    """Rows as they are, one line each."""
+    return _facts(newest(benchmark))
+
+
+def _facts(found: list[Row]) -> str:
+    say = lambda values: ", ".join(f"{k} {_cell(v)}" for k, v in values.items())
+    return table(["what", "device", "figures"], [[say(r["key"]), r["device"], say(r["values"])] for r in found])
+
+
+# File of rows -> (title, command, what to know, how to show it).
+SECTIONS = {
+    "search_digits": (
+        "The main job on digits", "python -m benchmarks.search_digits",
+        "`nas search --space mobilenet --data digits`, from nothing to a front; accuracy on the test split that the "
+        "search did not see.", search_on_digits,
+    ),
+    "inherited_accuracy_summary": (
+        "Trained once against trained alone", "python -m benchmarks.inherited_accuracy --jobs 2",
+        "CIFAR-10 (JPEG q75), 20,000 training images, 8 epochs, 12 architectures trained alone once each, with the "
+        "same recipe. Gap: test accuracy alone minus inherited. `single_path_equal_passes` trains four times as many "
+        "epochs, as many network passes as the sandwich rule. Not to be compared with published CIFAR-10 figures.",
+        inherited,
+    ),
+    "overhead": (
+        "What elasticity costs", "python -m benchmarks.overhead",
+        "Batch 128, both sides in turns in one process, medians of 3 repetitions.", overhead,
+    ),
+    "recalibration": (
+        "What batch-norm calibration is worth", "python -m benchmarks.recalibration",
+        "The smallest sub-network after training with the BigNAS rule.", recalibration,
+    ),
+    "costs": ("Exact costs, counting and sampling", "python -m benchmarks.costs", "", costs),
+    "nsga2": (
+        "NSGA-II beside pymoo's", "python -m benchmarks.nsga2",
+        "Mean hypervolume over seeds with the same operators and budget; 30 variables of 33 levels, population 100.",
+        nsga2,
+    ),
+    "gpu_suite": ("On a GPU", "python -m benchmarks.gpu_suite", "", lambda: facts("gpu_suite")),
+}  # fmt: skip
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [
+        "# Published figures",
+        "Made by `python -m benchmarks.page` from the rows in this folder; every row holds its settings, seed, commit, "
+        "device and versions. What failed is in [LOG.md](LOG.md).",
+    ]
+    for name, (title, command, note, show) in SECTIONS.items():
+        if rows.read(name):
+            parts += [f"## {title}", f"`{command}`" + (f"\n\n{note}" if note else ""), show()]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    (rows.RESULTS / "README.md").write_text(page())
