@@ -1,7 +1,7 @@
 """What elasticity costs: a sandwich step against its four plain networks, and one pass against the extracted network.
 
 All sides run in turns in one process; a ratio of medians per repetition. On Linux the process starts itself again with
-glibc told to keep freed memory: otherwise each side pays page faults by the luck of its order of frees (results/LOG.md).
+glibc told to keep freed memory: otherwise each side pays page faults by the luck of its order of frees (see the log).
 
     python -m benchmarks.overhead
 """

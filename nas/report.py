@@ -37,7 +37,7 @@ _COLUMNS: dict[str, str] = {
     "params": "params",
     "macs": "macs",
     "latency_ms": "ms",
-    "peak_mem_bytes": "memory B",
+    "peak_mem_bytes": "mem B",
 }
 _COUNTS = ("params", "macs", "peak_mem_bytes")
 
@@ -128,13 +128,14 @@ def _document(trial: Trial | None) -> dict[str, Any] | None:
 
 
 def human(metric: str, value: float) -> str:
-    """A metric's value as a table shows it: accuracies in percent, counts as 812k or 3.02M."""
+    """A metric's value as a table shows it: accuracies in percent, counts as 812k or 3.02M, others to four digits."""
     if metric in _COUNTS:
         for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
             if value >= size * 0.9995:  # what would round to 1000 of a unit is one of the next
-                return f"{value / size:.3g}{unit}"
+                return f"{value / size:#.3g}".rstrip(".") + unit
         return f"{value:.0f}"
-    return f"{value * _LABELS.get(metric, ('', 1.0))[1]:.4g}" if "accuracy" not in metric else f"{value * 100:.2f}"
+    factor = _LABELS.get(metric, ("", 1.0))[1]
+    return f"{value * factor:.4g}" if factor == 1.0 else f"{value * factor:.2f}"
 
 
 def front_table(
@@ -143,29 +144,37 @@ def front_table(
 ) -> Table:  # fmt: skip
     """The front as a table of at most 80 columns.
 
+    Loss and peak memory are shown where they are a goal, everything else where it is known.
+
     Args:
         trials: All finished trials, or the members of a front.
         objectives: What was wanted.
         constraints: What had to hold.
-        limit: Show at most so many members, spread over the front, best and knee among them; None shows all.
+        limit: Show at most so many members, spread over the front, best and knee always; None shows all.
     """
+    from rich import box
     from rich.table import Table
 
     members = front(trials, objectives, constraints)
     marks = _marks(members, objectives)
-    columns = [metric for metric in _COLUMNS if any(metric in trial.metrics for trial in members)]
+    goals = {goal.metric for goal in objectives} | {bound.metric for bound in constraints}
+    known = {metric for trial in members for metric in trial.metrics}
+    columns = [m for m in _COLUMNS if m in known and (m in goals or m not in ("loss", "peak_mem_bytes"))]
     shown = members if limit is None else _spread(members, limit, set(marks))
-    count = len(members) if len(shown) == len(members) else f"{len(shown)} of {len(members)}"
-    goals = ", ".join(map(str, (*objectives, *constraints)))
-    table = Table(title=f"Pareto front: {count} members, {goals}", title_justify="left", pad_edge=False)
-    table.add_column("", no_wrap=True)
+    count = f"{len(members)}" if len(shown) == len(members) else f"{len(shown)} of {len(members)}"
+    wanted = ", ".join(map(str, (*objectives, *constraints)))
+    table = Table(
+        title=f"Pareto front, {count} members: {wanted}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        padding=(0, 0, 0, 1), show_edge=False,
+    )  # fmt: skip
     table.add_column("digest", no_wrap=True)
     for metric in columns:
         table.add_column(_COLUMNS[metric], justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for trial in shown:
         cells = [human(metric, trial.metrics[metric]) if metric in trial.metrics else "-" for metric in columns]
         mark = marks.get(trial.arch.digest, "")
-        table.add_row(mark, trial.arch.digest, *cells, style="bold" if mark else None)
+        table.add_row(trial.arch.digest, *cells, mark, style="bold" if mark else None)
     return table
 
 
@@ -179,8 +188,9 @@ def _marks(members: Sequence[Trial], objectives: Sequence[Objective]) -> dict[st
 
 
 def _spread(members: list[Trial], limit: int, always: set[str]) -> list[Trial]:
-    at = {round(i) for i in np.linspace(0, len(members) - 1, max(limit - len(always), 0))}
-    return [trial for i, trial in enumerate(members) if i in at or trial.arch.digest in always]
+    """At most `limit` members, evenly spread, and all with a digest in `always`."""
+    places = np.linspace(0, len(members) - 1, max(limit - len(always), 0)).round()
+    return [trial for i, trial in enumerate(members) if i in places or trial.arch.digest in always]
 
 
 def axes_of(objectives: Sequence[Objective]) -> tuple[Objective, Objective]:
@@ -251,6 +261,7 @@ def _scaled(trials: Sequence[Trial], objective: Objective) -> list[float]:
 def _label(
     axes: Axes, members: Sequence[Trial], objectives: Sequence[Objective], across: Objective, up: Objective
 ) -> None:
+    from matplotlib.patheffects import withStroke
     from matplotlib.ticker import EngFormatter
 
     for axis, goal in ((axes.xaxis, across), (axes.yaxis, up)):
@@ -258,13 +269,18 @@ def _label(
         axis.set_label_text(f"{_LABELS.get(goal.metric, (goal.metric, 1.0))[0]}, {arrow}")
         if goal.metric in _COUNTS:
             axis.set_major_formatter(EngFormatter(sep=""))
+    # Words go where no trial can be: to the better side of both axes.
+    right, above = (-1 if across.direction == "min" else 1), (1 if up.direction == "max" else -1)
     for (digest, word), color in zip(_marks(members, objectives).items(), ("C3", "C2"), strict=False):
         trial = next(t for t in members if t.arch.digest == digest)
         x, y = _scaled([trial], across)[0], _scaled([trial], up)[0]
         axes.scatter([x], [y], s=90, marker="*", color=color, zorder=4, label=f"{word}: {digest[:8]}")
         axes.annotate(
-            word, (x, y), xytext=(0, -14), textcoords="offset points", ha="center", color=color, fontsize=9, zorder=5
-        )
+            word, (x, y), xytext=(6 * right, 6 * above), textcoords="offset points", color=color, fontsize=9, zorder=5,
+            ha="left" if right > 0 else "right", va="bottom" if above > 0 else "top",
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+    axes.margins(0.1)
     axes.grid(True, color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -24,6 +24,7 @@ from nas.study import Progress
 from tests.searching import OBJECTIVES, SPACE, Script, Table, accuracy, plain, pool, study
 from tests.spaces import BASE, space
 
+ROOT = Path(__file__).parent.parent
 POOL = SPACE.architectures(pool())
 # Fewer members than a search may want.
 SMALL = space(
@@ -198,7 +199,7 @@ class TestKilled:
         with study(searcher="nsga2", batch=3) as search:
             expected = plain(search.run(40).trials)
         with subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
         ) as driver:
             assert driver.stdout is not None
             reported = [driver.stdout.readline() for _ in range(lines)]
@@ -337,7 +338,7 @@ class TestSettings:
             study(batch=0)
         with pytest.raises(UsageError, match="patience must be at least 1, got 0"):
             study(patience=0)
-        with pytest.raises(UnknownName, match="unknown provenance 'wieghts'. Did you mean 'weights'"):
+        with pytest.raises(UnknownName, match=r"unknown provenance 'wieghts'. Did you mean 'weights'"):
             study(provenance={"wieghts": "x"})
         with study() as search, pytest.raises(UsageError, match="trials must be at least 1, got 0"):
             search.run(0)
