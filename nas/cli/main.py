@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: 0 done, 1 failure, 2 wrong use, 130 interrupted.
     """
+    # Before torch is loaded: threads that spin while they wait for each other starve beside any other process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     sys.exit(run(words))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RULE = "bignas"
 # Without --epochs: as many as show this many images, within these bounds.
-IMAGES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 100_000, 8, 100
+IMAGES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 8, 100
 
 Space = Annotated[str | None, typer.Option("--space", help="A space's name; 'nas spaces' lists them.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="A space's preset; default: by the size of the images.")]

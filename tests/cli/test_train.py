@@ -14,8 +14,8 @@ from tests.cli.conftest import TASK
 
 
 def test_epochs_follow_the_number_of_images() -> None:
-    assert epochs_for(1_000) == MOST_EPOCHS
-    assert epochs_for(4_000) == 25
+    assert epochs_for(100) == MOST_EPOCHS
+    assert epochs_for(2_000) == 20
     assert epochs_for(50_000) == FEWEST_EPOCHS
 
 
