@@ -34,7 +34,7 @@ def main() -> None:
         found = json.loads(done.stdout)
         best, knee = found["best"]["metrics"], found["knee"]["metrics"]
         values = {
-            "wall_s": wall, "training_s": found["training_s"], "trials": len(found["trials"]),
+            "wall_s": wall, "training_s": found["training_s"], "trials": found["trials"],
             "front": len(found["front"]), "best_test_accuracy": best["test_accuracy"], "best_macs": best["macs"],
             "knee_test_accuracy": knee["test_accuracy"], "knee_macs": knee["macs"],
             "front_test_accuracy": [member["metrics"]["test_accuracy"] for member in found["front"]],
