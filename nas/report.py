@@ -135,7 +135,7 @@ def human(metric: str, value: float) -> str:
                 return f"{value / size:#.3g}".rstrip(".") + unit
         return f"{value:.0f}"
     factor = _LABELS.get(metric, ("", 1.0))[1]
-    return f"{value * factor:.4g}" if factor == 1.0 else f"{value * factor:.2f}"
+    return f"{value:#.4g}".rstrip(".") if factor == 1.0 else f"{value * factor:.2f}"
 
 
 def front_table(
@@ -165,7 +165,7 @@ def front_table(
     wanted = ", ".join(map(str, (*objectives, *constraints)))
     table = Table(
         title=f"Pareto front, {count} members: {wanted}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-        padding=(0, 0, 0, 1), show_edge=False,
+        padding=(0, 0, 0, 1), show_edge=False, min_width=40,
     )  # fmt: skip
     table.add_column("digest", no_wrap=True)
     for metric in columns:
@@ -269,7 +269,7 @@ def _label(
         axis.set_label_text(f"{_LABELS.get(goal.metric, (goal.metric, 1.0))[0]}, {arrow}")
         if goal.metric in _COUNTS:
             axis.set_major_formatter(EngFormatter(sep=""))
-    # Words go where no trial can be: to the better side of both axes.
+    # Words go to the better side of both axes, where a front of these two has no trials.
     right, above = (-1 if across.direction == "min" else 1), (1 if up.direction == "max" else -1)
     for (digest, word), color in zip(_marks(members, objectives).items(), ("C3", "C2"), strict=False):
         trial = next(t for t in members if t.arch.digest == digest)

@@ -361,6 +361,21 @@ class TestSettings:
         with pytest.raises(UsageError, match="told trials already"):
             Study(SPACE, used, Table(), OBJECTIVES, seed=0)
 
+    def test_a_closed_study_is_read_only(self, tmp_path: Path) -> None:
+        with study(directory=tmp_path) as search:
+            search.run(2)
+        assert len(search.trials) == 2
+        assert search.best in search.front()
+        with pytest.raises(StudyError, match="was closed; open the study again"):
+            search.run(4)
+
+    def test_nothing_of_it_loads_torch(self) -> None:
+        code = (
+            "import sys\nfrom tests.searching import study\n"
+            "with study(searcher='nsga2') as search: search.run(9)\nassert search.knee and 'torch' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
     def test_results_of_the_study(self) -> None:
         constraints = [Constraint("accuracy", "<=", 0.9)]
         with study(constraints=constraints, searcher="nsga2") as search:

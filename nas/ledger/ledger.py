@@ -98,7 +98,7 @@ class Ledger:
         self._objectives, self._constraints, self._device = tuple(objectives), tuple(constraints), device
         self._directory, self._storage, self._name = directory, storage, _study_name(directory, storage, name)
         self._lock = None if directory is None else _hold(directory)
-        self._interrupted = False
+        self._interrupted = self._closed = False
         try:
             self._where, self._study = self._connect()
             self._keep(entries_of(self._study, space, self._where))
@@ -203,7 +203,13 @@ class Ledger:
         }
 
     def refresh(self) -> None:
-        """Read again what is stored, if the last `add` was interrupted; then it is unknown whether it was kept."""
+        """Read again what is stored, if the last `add` was interrupted; then it is unknown whether it was kept.
+
+        Raises:
+            StudyError: The ledger was closed, so somebody else may write to it.
+        """
+        if self._closed:
+            raise StudyError(f"{self._where} was closed; open the study again with --resume")
         if not self._interrupted:
             return
         if self._directory is not None and self._storage is None:
@@ -212,7 +218,8 @@ class Ledger:
         self._interrupted = False
 
     def close(self) -> None:
-        """Let the next driver in."""
+        """Let the next driver in; what was read stays readable."""
+        self._closed = True
         if self._lock is not None:
             self._lock.release()
 
