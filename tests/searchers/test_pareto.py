@@ -10,7 +10,7 @@ from pymoo.operators.survival.rank_and_crowding.metrics import get_crowding_func
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from nas.searchers import crowding_distance, hypervolume, knee, non_dominated_ranks, pareto_front
-from nas.searchers.pareto import best_first, ranks_by_peeling, ranks_of_two
+from nas.searchers.pareto import best_first, ranks_by_peeling
 
 # Few levels, so that ties and duplicates are common.
 POINTS = st.tuples(st.integers(0, 30), st.integers(1, 4)).flatmap(
@@ -59,10 +59,17 @@ def test_ranks_and_crowding_follow_their_definitions(values: NDArray[np.float64]
     np.testing.assert_allclose(crowding_distance(values, ranks), slow_crowding(values, ranks), rtol=1e-12)
 
 
-@given(arrays(np.float64, st.tuples(st.integers(0, 40), st.just(2)), elements=st.sampled_from([0, 1, 2, 3.5, np.inf])))
+WITH_INFINITY = st.tuples(st.integers(0, 40), st.integers(1, 4)).flatmap(
+    lambda shape: arrays(np.float64, shape, elements=st.sampled_from([0, 1, 2, 3.5, np.inf]))
+)
+
+
+@given(WITH_INFINITY)
 @settings(max_examples=100, deadline=None)
-def test_the_fast_path_for_two_objectives_equals_the_matrix(values: NDArray[np.float64]) -> None:
-    assert ranks_of_two(values).tolist() == ranks_by_peeling(values).tolist()
+def test_the_fast_paths_equal_the_matrix(values: NDArray[np.float64]) -> None:
+    expected = ranks_by_peeling(values)
+    assert non_dominated_ranks(values).tolist() == expected.tolist()
+    assert pareto_front(values).tolist() == np.flatnonzero(expected == 0).tolist()
 
 
 @pytest.mark.parametrize("goals", [1, 2, 3, 5])
