@@ -95,12 +95,16 @@ def verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: str) -> Table:
+    from rich import box
     from rich.table import Table
 
     from nas.report import human
 
     where = f"{device}, batch {batch}" + ("" if threads is None else f", {threads} threads")
-    table = Table(title=f"Latency of the front on {where}", title_justify="left", pad_edge=False)
+    table = Table(
+        title=f"latency_ms of the front on {where}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        padding=(0, 0, 0, 1), show_edge=False, min_width=40,
+    )  # fmt: skip
     table.add_column("digest", no_wrap=True)
     for name in ("macs", "params", "acc. %", "median ms", "10-90 % ms"):
         table.add_column(name, justify="right", no_wrap=True)

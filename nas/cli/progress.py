@@ -20,8 +20,8 @@ def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
         task = bar.add_task(title, total=None, note="")
 
         def update(p: TrainingProgress) -> None:
-            note = f"{p.phase}, epoch {p.epoch}  loss {p.loss:.3f}  acc {p.accuracy:.1%}  {_left(p.seconds_left)}"
-            bar.update(task, total=p.steps, completed=p.step, note=note)
+            note = f"epoch {p.epoch}, loss {p.loss:.3f}, acc {p.accuracy:.1%}, {_left(p.seconds_left)}"
+            bar.update(task, total=p.steps, completed=p.step, note=note, description=f"{title}, {p.phase}")
 
         yield update
 
@@ -33,27 +33,23 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
         task = bar.add_task(title, total=None, note="")
 
         def update(p: SearchProgress) -> None:
-            best = "" if p.best is None else f"best {p.best:.5g}  "
-            bar.update(
-                task, total=p.total, completed=p.done, note=f"{best}{p.trials_per_s:.1f}/s  {_left(p.seconds_left)}"
-            )
+            best = "" if p.best is None else f"best {p.best:.5g}, "
+            left = "" if p.seconds_left is None else f", {_left(p.seconds_left)}"
+            note = f"{p.done} of {p.total}, {best}{p.trials_per_s:.1f}/s{left}"
+            bar.update(task, total=p.total, completed=p.done, note=note)
 
         yield update
 
 
 def _bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
+    # Everything fits into 80 columns; what does not is cut by rich in the middle of numbers.
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=10), TextColumn("{task.fields[note]}"))
     return Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
 
 
-def _left(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def _left(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} left"

@@ -150,7 +150,7 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
     rule, batch_size = wish.rule or DEFAULT_RULE, wish.batch_size or DEFAULT_BATCH
     epochs = wish.epochs or epochs_for(len(data.train.labels))
     supernet = build(space, seed=wish.seed)
-    with training_bar(f"training ({rule})") as progress:
+    with training_bar(f"training: {rule}") as progress:
         train(
             supernet, data, rule=rule, epochs=epochs, batch_size=batch_size, learning_rate=wish.learning_rate,
             seed=wish.seed, device=device, directory=folder, resume=checkpoint.exists(), progress=progress,
