@@ -42,18 +42,11 @@ SUPERNETS = {
 }
 
 
-def space_for(data: ImageData) -> SearchSpace:
-    """The default space for these images at 16, 20 and 24 pixels: at most 4.4 million multiply-adds, for 2 cores."""
+def benchmark_space() -> SearchSpace:
+    """The preset for 32x32 images at 16, 20 and 24 pixels: at most 4.4 million multiply-adds, for 2 cores."""
     preset = mobilenet_presets.PRESETS["small"]
-    assert data.input_size == preset.input_size
-    space = MobileNetSpace(
-        replace(preset.config, resolutions=(16, 20, 24)),
-        input_size=data.input_size,
-        in_channels=data.in_channels,
-        num_classes=data.num_classes,
-    )
-    assert space.cost(space.largest()).macs <= 10_000_000
-    return space
+    config = replace(preset.config, resolutions=(16, 20, 24))
+    return MobileNetSpace(config, input_size=preset.input_size, in_channels=3, num_classes=10)
 
 
 def members(space: SearchSpace) -> list[Architecture]:
@@ -74,7 +67,14 @@ def key_alone(index: int, arch: Architecture) -> dict[str, Any]:
 
 
 def key_supernet(how: str, seed: int) -> dict[str, Any]:
-    return {"unit": "supernet", "how": how, "seed": seed, "epochs": EPOCHS * SUPERNETS[how][1], "images": IMAGES}
+    rule, multiple = SUPERNETS[how]
+    recipe = RULES[rule]
+    return {
+        "unit": "supernet", "how": how, "seed": seed, "epochs": EPOCHS * multiple, "images": IMAGES,
+        "learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay,
+        "dropout": recipe.dropout, "drop_connect": recipe.drop_connect,
+        "phases": [[p.name, p.share, p.learning_rate] for p in recipe.phases(benchmark_space())],
+    }  # fmt: skip
 
 
 def run_alone(space: SearchSpace, data: ImageData, index: int, arch: Architecture, device: str) -> None:
@@ -130,7 +130,7 @@ def worker(spec: str, device: str, threads: int, queue: Any) -> None:
     """Do units from the queue until it says None."""
     torch.set_num_threads(threads)
     data = nas.data.load(spec, train_images=IMAGES)
-    space = space_for(data)
+    space = benchmark_space()
     while (unit := queue.get()) is not None:
         if unit[0] == "alone":
             run_alone(space, data, *unit[1:], device)
@@ -141,7 +141,7 @@ def worker(spec: str, device: str, threads: int, queue: Any) -> None:
 def run_until(spec: str, device: str, deadline: float) -> None:
     """Do unfinished units in this process until `time.monotonic()` passes the deadline."""
     data = nas.data.load(spec, train_images=IMAGES)
-    space = space_for(data)
+    space = benchmark_space()
     for unit in units(space):
         key = key_alone(*unit[1:]) if unit[0] == "alone" else key_supernet(*unit[1:])
         if rows.finished(NAME, key, device=device) is None and time.monotonic() < deadline:
@@ -151,10 +151,9 @@ def run_until(spec: str, device: str, deadline: float) -> None:
 
 def run_all(spec: str, device: str, jobs: int) -> None:
     """Do every unit that is not finished, in `jobs` processes."""
-    data = nas.data.load(spec, train_images=IMAGES)
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    for unit in units(space_for(data)):
+    for unit in units(benchmark_space()):
         key = key_alone(*unit[1:]) if unit[0] == "alone" else key_supernet(*unit[1:])
         if rows.finished(NAME, key, device=device) is None:
             queue.put(unit)
@@ -174,7 +173,7 @@ def summary(device: str) -> list[dict[str, Any]]:
     alone = {r["key"]["arch"]: r["values"] for r in stored if r["key"]["unit"] == "alone"}
     out = []
     for how in SUPERNETS:
-        runs = [r["values"] for r in stored if r["key"]["unit"] == "supernet" and r["key"]["how"] == how]
+        runs = [found for seed in SEEDS if (found := rows.finished(NAME, key_supernet(how, seed), device=device))]
         if not runs or not alone:
             continue
         order = sorted(alone, key=lambda digest: alone[digest]["macs"])
