@@ -63,14 +63,27 @@ class ElasticDepthwiseConv2d(nn.Module):
 
     def sliced(self, channels: int, kernel: int) -> Tensor:
         """[channels, 1, kernel, kernel]."""
-        weight = first(self.weight, channels)
-        for size in reversed(self.kernels[:-1]):
-            if weight.shape[-1] <= kernel:
+        if kernel == self.kernels[-1]:
+            return first(self.weight, channels)
+        if not self.transforms:
+            return centre_crop(first(self.weight, channels), kernel)
+        biggest = centre_crop(first(self.weight, channels), self.kernels[-2])
+        matrix = self.transform(kernel)
+        return (biggest.reshape(channels, -1) @ matrix.T).view(channels, 1, kernel, kernel)
+
+    def transform(self, kernel: int) -> Tensor:
+        """[k * k, s * s]: from the centre crop of the second biggest size s to `kernel` = k, all steps in one matrix.
+
+        Size after size: a step crops the result of the step before, that is, takes some of its rows.
+        """
+        size = self.kernels[-2]
+        matrix: Tensor = self.transforms[str(size)]
+        for smaller in reversed(self.kernels[:-2]):
+            if size <= kernel:
                 break
-            weight = centre_crop(weight, size)
-            if str(size) in self.transforms:
-                weight = (weight.reshape(channels, -1) @ self.transforms[str(size)].T).view(channels, 1, size, size)
-        return weight
+            rows = centre_crop(matrix.T.view(1, -1, size, size), smaller).reshape(-1, smaller**2).T
+            matrix, size = self.transforms[str(smaller)] @ rows, smaller
+        return matrix
 
     def forward(self, x: Tensor, kernel: int) -> Tensor:
         """[B, C, H, W] to [B, C, H', W']."""

@@ -10,7 +10,7 @@ from nas.search_spaces.mobilenet_plan import Activation, BlockPlan, NetworkPlan
 
 def activation(kind: Activation) -> nn.Module:
     """The nonlinearity called `kind`."""
-    return nn.ReLU() if kind == "relu" else nn.Hardswish()
+    return nn.ReLU(inplace=True) if kind == "relu" else nn.Hardswish()
 
 
 def resized(x: Tensor, resolution: int) -> Tensor:
