@@ -34,6 +34,7 @@ EPOCHS, IMAGES, MEMBERS, SEEDS = 8, 20_000, 12, (0, 1, 2)
 SANDWICH_PASSES = 4
 # How the supernets are made: name -> (rule, epochs as a multiple of EPOCHS).
 SUPERNETS = {
+    "sandwich": ("sandwich", 1),
     "bignas": ("bignas", 1),
     "ofa": ("ofa", 1),
     "single_path": ("single_path", 1),

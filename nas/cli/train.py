@@ -24,7 +24,9 @@ IMAGES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 8, 100
 Space = Annotated[str | None, typer.Option("--space", help="A space's name; 'nas spaces' lists them.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="A space's preset; default: by the size of the images.")]
 TrainImages = Annotated[int | None, typer.Option("--train-images", min=1, help="Train on so many images only.")]
-Rule = Annotated[str | None, typer.Option("--rule", help=f"bignas, ofa or single_path; default: {DEFAULT_RULE}.")]
+Rule = Annotated[
+    str | None, typer.Option("--rule", help=f"bignas, sandwich, ofa or single_path; default: {DEFAULT_RULE}.")
+]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Passes over the training images; default: by their number.")
 ]

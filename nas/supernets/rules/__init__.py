@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from nas.errors import UnknownName
-from nas.supernets.rules import bignas, once_for_all, single_path
+from nas.supernets.rules import bignas, once_for_all, sandwich, single_path
 from nas.training import TrainingRule
 
 RULES: dict[str, TrainingRule] = {
-    rule.name: rule for rule in (bignas.RULE, once_for_all.RULE, single_path.RULE, single_path.LARGEST_ONLY)
+    rule.name: rule
+    for rule in (sandwich.RULE, bignas.RULE, once_for_all.RULE, single_path.RULE, single_path.LARGEST_ONLY)
 }
 
 
