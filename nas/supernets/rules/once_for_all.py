@@ -2,8 +2,8 @@
 
 Phases: the largest network; elastic kernel (1 sub-network a step); elastic depth (2 a step), elastic width (4 a step),
 the last two in two steps of one more choice each. Channels are sorted before each width phase.
-Shares of the steps and learning rates are ours, for short training; the paper's are 180 + 120 + 25 + 120 + 25 + 120
-epochs, and rates that fall to a quarter of the kernel phase's.
+Shares of the steps are ours, for short training, and so is the full learning rate in every phase; the paper's are
+180 + 120 + 25 + 120 + 25 + 120 epochs, and rates that fall to a quarter of the kernel phase's.
 """
 
 from __future__ import annotations
@@ -63,30 +63,28 @@ def phases(space: SearchSpace) -> list[Phase]:
     """The phases that open something new in this space."""
     kernels, depths, widths = _opened_counts(space)
     slow = warmed_up(cosine, 0.05)
-    plan = [Phase("largest", 0.30, 1.0, warmed_up(cosine, 0.03), LargestNetwork(any_resolution=True), SmoothedLabels())]
+    plan = [Phase("largest", 0.20, 1.0, warmed_up(cosine, 0.03), LargestNetwork(any_resolution=True), SmoothedLabels())]
 
-    def elastic(
-        name: str, share: float, rate: float, count: int, opened: Opened, *, sort: Opened | None = None
-    ) -> None:
+    def elastic(name: str, share: float, count: int, opened: Opened, *, sort: Opened | None = None) -> None:
         plan.append(
             Phase(
-                name, share, rate, slow, RandomNetworks(count, opened), TeacherAndLabels(),
+                name, share, 1.0, slow, RandomNetworks(count, opened), TeacherAndLabels(),
                 prepare=None if sort is None else partial(sort_for_width, opened=sort),
                 teacher=frozen_largest if len(plan) == 1 else None,
             )
         )  # fmt: skip
 
     if kernels > 1:
-        elastic("elastic kernel", 0.15, 0.5, 1, Opened(kernels))
+        elastic("elastic kernel", 0.10, 1, Opened(kernels))
     if depths > 2:
-        elastic("elastic depth 1", 0.05, 0.25, 2, Opened(kernels, 2))
+        elastic("elastic depth 1", 0.05, 2, Opened(kernels, 2))
     if depths > 1:
-        elastic("elastic depth 2", 0.15, 0.5, 2, Opened(kernels, depths))
+        elastic("elastic depth 2", 0.10, 2, Opened(kernels, depths))
     if widths > 2:
-        elastic("elastic width 1", 0.05, 0.25, 4, Opened(kernels, depths, 2, 2), sort=Opened())
+        elastic("elastic width 1", 0.05, 4, Opened(kernels, depths, 2, 2), sort=Opened())
     if widths > 1:
         opened = Opened(width=2, expansion=2) if widths > 2 else Opened()
-        elastic("elastic width 2", 0.30, 0.5, 4, Opened(kernels, depths, widths, widths), sort=opened)
+        elastic("elastic width 2", 0.50, 4, Opened(kernels, depths, widths, widths), sort=opened)
     return plan
 
 

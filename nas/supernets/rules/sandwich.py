@@ -1,6 +1,6 @@
-"""The sandwich rule for short training: BigNAS without its regularisation, annealed to zero, labels for everyone.
+"""The sandwich rule for short training: BigNAS without its regularisation, a cosine to zero, labels for everyone.
 
-BigNAS's constant ending and label-free small networks are made for hundreds of epochs and averaged weights;
+BigNAS's exponential decay and label-free small networks are made for hundreds of epochs and averaged weights;
 results/LOG.md has what each of them costs in eight.
 """
 
