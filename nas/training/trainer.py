@@ -217,13 +217,18 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), CLIP_NORM)
         loss = float(torch.stack(losses).mean())
         if not math.isfinite(loss) or not bool(torch.isfinite(norm)):
-            kept = f"; the checkpoint in {self._path.parent} is from before" if self._path else ""
-            raise Diverged(
-                f"the loss became {loss} at step {step + 1} of {self._steps} (phase {phase.name!r}){kept}; "
-                f"try a learning rate below {self._settings.learning_rate:g}"
-            )
+            raise Diverged(self._divergence(step, phase.name, loss))
         self._optimiser.step()
         return loss
+
+    def _divergence(self, step: int, phase: str, loss: float) -> str:
+        what = "its gradient is not finite" if math.isfinite(loss) else "that is not finite"
+        there = self._path is not None and self._path.exists()
+        kept = f"; the checkpoint {self._path} is from before" if there else ""
+        return (
+            f"the loss became {loss:g} at step {step + 1} of {self._steps} (phase {phase!r}), {what}{kept}; "
+            f"try a learning rate below {self._settings.learning_rate:g}"
+        )
 
     def _backward(self, phase: Phase, slots: list[Slot], x: Tensor, labels: Tensor, step: int) -> list[Tensor]:
         """Backpropagate every sub-network; gradients add up in the parameters."""
