@@ -134,7 +134,12 @@ class MobileNetSpace(SearchSpace):
         return out
 
     def plan(self, arch: Architecture) -> NetworkPlan:
-        """Every shape of the network that `arch` builds."""
+        """Every shape of the network that `arch` builds.
+
+        Raises:
+            UsageError: `arch` is not of this space.
+        """
+        self.require(arch)
         chosen = {"resolution": self.config.resolutions[0]} | {k: int(v) for k, v in arch.genes.items()}
         size = -(-chosen["resolution"] // self.config.stem_stride)
         channels, blocks = self.config.stem_channels, list[BlockPlan]()
@@ -297,6 +302,13 @@ def _check(config: MobileNetConfig, input_size: int) -> None:
             _ascending(f"stage {s} {what}", getattr(spec, what))
         if any(k % 2 == 0 for k in spec.kernels):
             raise UsageError(f"stage {s} kernels {list(spec.kernels)} must be odd")
+        if spec.expansions[0] == 1 and len(spec.expansions) > 1:
+            raise UsageError(
+                f"stage {s} expansions {list(spec.expansions)}: 1 builds no expand convolution, so it shares no "
+                "weights with the others; give it alone, or leave it out"
+            )
+        if config.transition_shortcuts and isinstance(spec.stride, int) and spec.stride > 2:
+            raise UsageError(f"stage {s} stride {spec.stride}: transition shortcuts halve a map; use 1 or 2")
         numbers[f"stage {s} stride"] = spec.stride
         words[f"stage {s} activation"] = (spec.activation, get_args(Activation))
     for what, number in numbers.items():

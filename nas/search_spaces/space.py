@@ -104,13 +104,22 @@ class SearchSpace(ABC):
 
     @final
     def indices(self, archs: Sequence[Architecture]) -> Indices:
-        """[N, D] choice positions of `archs`; -1 where a gene does not exist."""
+        """[N, D] choice positions of `archs`; -1 where a gene does not exist.
+
+        Raises:
+            UsageError: One of them is not of this space.
+        """
         out = np.empty((len(archs), len(self.genes)), dtype=np.int16)
         if not archs:
             return out
-        columns = zip(*(arch.values for arch in archs), strict=True)
-        for d, (column, position) in enumerate(zip(columns, self._positions, strict=True)):
-            out[:, d] = np.fromiter(map(position.__getitem__, column), dtype=np.int16, count=len(archs))
+        try:
+            columns = zip(*(arch.values for arch in archs), strict=True)
+            for d, (column, position) in enumerate(zip(columns, self._positions, strict=True)):
+                out[:, d] = np.fromiter(map(position.__getitem__, column), dtype=np.int16, count=len(archs))
+        except (KeyError, ValueError):
+            for arch in archs:
+                self.require(arch)
+            raise
         return out
 
     @final
@@ -175,6 +184,24 @@ class SearchSpace(ABC):
         except UsageError:
             return False
         return True
+
+    @final
+    def require(self, arch: Architecture) -> None:
+        """Refuse an architecture of another space, or of this one made for another task or preset.
+
+        Looks at names and values, not at which genes exist: fast enough for every forward pass.
+
+        Raises:
+            UsageError: Names the first gene that does not fit.
+        """
+        if arch.space != self.name or arch.names != self.names:
+            raise UsageError(f"architecture {arch.digest} belongs to another space or preset; use one of this space")
+        for gene, value, known in zip(self.genes, arch.values, self._positions, strict=True):
+            if value not in known:
+                raise UsageError(
+                    f"architecture {arch.digest} has {gene.name}={value!r}, here it is one of {list(gene.choices)}; "
+                    "use an architecture of this space"
+                )
 
     @final
     def largest(self) -> Architecture:
@@ -252,7 +279,7 @@ class SearchSpace(ABC):
 
     @final
     def mutate(self, arch: Architecture, rng: np.random.Generator, rate: float) -> Architecture:
-        """A member that differs from `arch`: each gene takes another value with probability `rate`."""
+        """A member that differs from `arch`, if there is one: each gene takes another value with chance `rate`."""
         return self.architectures(self.mutate_indices(self.indices([arch]), rng, rate))[0]
 
     @final
@@ -262,6 +289,8 @@ class SearchSpace(ABC):
         Genes that come into existence draw their values uniformly.
         """
         n, dims = parents.shape
+        if dims == 0:  # the space has one member
+            return parents.copy()
         free = (parents != ABSENT) & (self.cardinalities > 1)
         change = (rng.random((n, dims)) < rate) & free
         forced = np.where(free, rng.random((n, dims)), -1.0).argmax(axis=1)
@@ -303,4 +332,4 @@ class SearchSpace(ABC):
         """[N, sum of choices]: one-hot per gene, all zero where a gene does not exist."""
         indices = self.indices(archs)
         blocks = [indices[:, d, None] == np.arange(c) for d, c in enumerate(self.cardinalities)]
-        return np.concatenate(blocks, axis=1).astype(np.float32)
+        return np.concatenate([np.zeros((len(archs), 0), bool), *blocks], axis=1).astype(np.float32)

@@ -166,6 +166,7 @@ def test_text_that_is_no_json_is_a_usage_error() -> None:
         ({"depths": (0, 1)}, "stage 0 depths must be an integer of at least 1, got 0"),
         ({"kernels": (3, 4)}, "must be odd"),
         ({"expansions": (3, 3)}, "stage 0 expansions"),
+        ({"expansions": (1, 3)}, "1 builds no expand convolution"),
         ({"stride": 0}, "stage 0 stride"),
         ({"activation": "gelu"}, "stage 0 activation"),
     ],
@@ -173,6 +174,13 @@ def test_text_that_is_no_json_is_a_usage_error() -> None:
 def test_impossible_stages(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         space(replace(BASE, stages=(replace(BASE.stages[0], **change), *BASE.stages[1:])))
+
+
+def test_transition_shortcuts_halve_maps_at_most() -> None:
+    stages = (BASE.stages[0], replace(BASE.stages[1], stride=3))
+    space(replace(BASE, stages=stages))
+    with pytest.raises(UsageError, match="stage 1 stride 3"):
+        space(replace(BASE, stages=stages, transition_shortcuts=True))
 
 
 def test_resolutions_stay_inside_the_images() -> None:

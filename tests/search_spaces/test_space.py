@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from benchmarks.grid_space import GridSpace
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces import ABSENT, SearchSpace
+from nas.search_spaces import ABSENT, MobileNetSpace, SearchSpace
+from nas.search_spaces.mobilenet import StageSpec
 from tests.contracts.search_space import SearchSpaceContract
-from tests.spaces import SPACES
+from tests.spaces import BASE, SPACES
 
 LEARNED = SPACES["learned"]
 
@@ -88,3 +91,23 @@ def test_sample_choices_draws_genes_alike_and_from_the_lowest(rng: np.random.Gen
 def test_members_of_another_space_are_not_in_this_one() -> None:
     assert SPACES["fixed"].smallest() not in LEARNED
     assert "learned" not in LEARNED
+    with pytest.raises(UsageError, match="another space"):
+        LEARNED.cost(SPACES["fixed"].smallest())
+
+
+def test_members_made_for_another_task_are_refused() -> None:
+    bigger = MobileNetSpace(replace(BASE, resolutions=(7, 8)), input_size=8, in_channels=3, num_classes=5)
+    assert bigger.names == LEARNED.names
+    with pytest.raises(UsageError, match=r"resolution=6, here it is one of \[7, 8\]"):
+        bigger.cost(LEARNED.smallest())
+    bigger.require(LEARNED.largest())  # the same choices name a member of both
+
+
+def test_a_space_with_one_member(rng: np.random.Generator) -> None:
+    stage = StageSpec((8,), (2,), (3,), (2,), 1, "relu", squeeze=False)
+    space = MobileNetSpace(replace(BASE, resolutions=(8,), stages=(stage,)), input_size=8, in_channels=3, num_classes=5)
+    only = space.largest()
+    assert space.size == 1
+    assert space.sample(rng) == space.mutate(only, rng, 0.5) == space.crossover(only, only, rng) == only
+    assert space.neighbours(only) == []
+    assert space.encode([only]).shape == (1, 0)
