@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import Preprocessing
-from nas.errors import CheckpointError
+from nas.errors import CheckpointError, UsageError
 from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
 from nas.supernets.plain import MobileNet
 
@@ -23,6 +23,9 @@ class Deployed(nn.Module):
         space: The space of that architecture.
         preprocessing: Normalisation, input size and class names.
         metrics: Figures that travel with it, such as its measured accuracy.
+
+    Raises:
+        UsageError: The preprocessing is not for the space's images and classes.
     """
 
     mean: Tensor
@@ -37,6 +40,11 @@ class Deployed(nn.Module):
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
+        wanted = (space.input_size, space.in_channels, space.num_classes)
+        found = (preprocessing.input_size, preprocessing.in_channels, len(preprocessing.class_names))
+        for what, of_space, given in zip(("input size", "channels", "classes"), wanted, found, strict=True):
+            if of_space != given:
+                raise UsageError(f"the network has {of_space} {what}, the preprocessing {given}; give that of its data")
         self.network = network
         self.arch = arch
         self.space = space

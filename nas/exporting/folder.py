@@ -56,9 +56,9 @@ def load(path: Path | str) -> Deployed:
         network = network_for(space, arch)
         network.load_state_dict(load_file(weights))
         preprocessing = Preprocessing.from_json(document["preprocessing"])
+        return Deployed(network, arch, space, preprocessing, document.get("metrics"))
     except (SafetensorError, RuntimeError, KeyError, NasError) as error:
         raise CheckpointError(f"{folder}: not a network of this version ({str(error).splitlines()[0]})") from None
-    return Deployed(network, arch, space, preprocessing, document.get("metrics"))
 
 
 def _document(folder: Path) -> dict[str, Any]:

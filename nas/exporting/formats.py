@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,7 @@ def write_onnx(deployed: Deployed, path: Path) -> None:
         import onnxscript  # noqa: F401  # torch's exporter needs it
     except ImportError as error:
         raise ExportError(f"ONNX export needs the package {error.name!r}; install 'onnx' and 'onnxscript'") from None
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with _quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             deployed,
@@ -66,6 +67,18 @@ def write_onnx(deployed: Deployed, path: Path) -> None:
         entry.key, entry.value = name, value if isinstance(value, str) else json.dumps(value)
     onnx.checker.check_model(model)
     onnx.save_model(model, path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes on its progress."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def run_onnx(path: Path, images: Tensor) -> Tensor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from nas import exporting
 from nas.data import Preprocessing
-from nas.errors import CheckpointError, ExportError, UnknownName
+from nas.errors import CheckpointError, ExportError, UnknownName, UsageError
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate
 from tests.contracts.supernet import randomise
@@ -188,6 +190,43 @@ def test_missing_truncated_and_foreign_folders(
     document.write_text(json.dumps(changed))
     with pytest.raises(CheckpointError, match=r"stage0\.width"):
         exporting.load(path)
+
+
+def test_preprocessing_of_another_task_is_refused(
+    supernet: Supernet, arch: Architecture, statistics: Statistics, tmp_path: Path
+) -> None:
+    wrong = replace(PREPROCESSING, class_names=("ant", "bee"))
+    with pytest.raises(UsageError, match="5 classes, the preprocessing 2"):
+        exporting.export(
+            supernet, arch, tmp_path / "net", format="safetensors", statistics=statistics, preprocessing=wrong
+        )
+    assert list(tmp_path.iterdir()) == []
+    path = export(supernet, arch, statistics, tmp_path / "net", "safetensors") / "architecture.json"
+    document = json.loads(path.read_text())
+    document["preprocessing"]["class_names"] = ["ant", "bee"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="5 classes"):
+        exporting.load(path)
+
+
+def test_exporting_leaves_the_supernet_as_it_was(
+    supernet: Supernet, arch: Architecture, statistics: Statistics, tmp_path: Path
+) -> None:
+    supernet.train()
+    export(supernet, arch, statistics, tmp_path / "net", "safetensors")
+    assert supernet.training
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_export_from_cuda_is_checked_on_the_cpu(
+    supernet: Supernet, arch: Architecture, images: Tensor, tmp_path: Path
+) -> None:
+    """Convolutions in TF32, torch's default there, differ by more than an export may."""
+    moved = copy.deepcopy(supernet).cuda()
+    statistics = calibrate(moved, [arch], torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0)))[0]
+    export(moved, arch, statistics, tmp_path / "net", "safetensors")
+    assert next(moved.parameters()).is_cuda
+    assert exporting.load(tmp_path / "net")(images).shape == (3, 5)
 
 
 def test_a_loaded_network_can_be_exported_again(
