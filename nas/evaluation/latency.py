@@ -44,7 +44,6 @@ def _threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@torch.inference_mode()
 def measure_latency(
     network: nn.Module,
     input_shape: tuple[int, int, int],
@@ -58,7 +57,7 @@ def measure_latency(
     """Time a network in eval mode on random images.
 
     Args:
-        network: A plain network.
+        network: A plain network; stays on `device` in eval mode, channels last.
         input_shape: (C, H, W).
         batch: Images a pass.
         threads: Threads while measuring; None keeps the present number, which is restored in any case.
@@ -74,7 +73,8 @@ def measure_latency(
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     x = torch.randn(batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(device)
     x = x.contiguous(memory_format=torch.channels_last)
-    with _threads(threads):
+    # Not around `to`: parameters that move in inference mode could never be trained again.
+    with torch.inference_mode(), _threads(threads):
         for _ in range(warm_up):
             network(x)
         times = [_timed(network, x, device) for _ in range(passes)]

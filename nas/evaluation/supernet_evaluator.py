@@ -64,7 +64,8 @@ class SupernetEvaluator:
     @torch.no_grad()
     def _score(self, arch: Architecture) -> Metrics:
         network = self._supernet.extract(arch, self.statistics(arch)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return {self._prefix + name: value for name, value in score(network, self._images, self._labels).items()}
+        metrics = score(network, self._images, self._labels, batch_size=self._batch_size)
+        return {self._prefix + name: value for name, value in metrics.items()}
 
 
 @torch.no_grad()

@@ -33,6 +33,13 @@ def test_warm_up_is_not_measured_and_threads_are_restored() -> None:
     assert 0 < found.low_ms <= found.median_ms <= found.high_ms
 
 
+def test_a_measured_network_can_still_be_trained() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    measure_latency(network, (3, 5, 5), passes=1)
+    network.train()(torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
 def test_evaluator_measures_identical_members_once() -> None:
     supernet = MobileNetSupernet(SPACES["learned"], seed=0)
     archs = [supernet.space.largest(), supernet.space.smallest(), supernet.space.largest()]

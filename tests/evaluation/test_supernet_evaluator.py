@@ -10,6 +10,7 @@ import torch
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator
 from nas.supernets import MobileNetSupernet, calibrate, train
+from nas.supernets.plain import MobileNet
 from tests.images import stripes
 from tests.spaces import SPACES
 
@@ -45,6 +46,19 @@ def test_metrics_are_those_of_forward(trained: MobileNetSupernet) -> None:
     assert found["accuracy"] == pytest.approx(expected)
     loss = float(torch.nn.functional.cross_entropy(logits, data.validation.labels))
     assert found["loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_no_pass_is_larger_than_the_batch_size(trained: MobileNetSupernet, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = list[int]()
+
+    def forward(network: MobileNet, x: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(x))
+        return torch.zeros(len(x), 5)
+
+    monkeypatch.setattr(MobileNet, "forward", forward)
+    SupernetEvaluator(trained, stripes(), batch_size=7).evaluate([trained.space.largest()])
+    assert sum(sizes) == 80
+    assert max(sizes) == 7
 
 
 def test_the_test_split_has_its_own_names_and_images(trained: MobileNetSupernet) -> None:
