@@ -25,15 +25,17 @@ def calibrate(
     Args:
         supernet: The shared weights.
         archs: What to calibrate.
-        images: Normalised images [N, C, H, W]; split in order into equal batches.
+        images: Normalised images [N, C, H, W], on any device; split in order into equal batches.
         batch_size: Most images a batch; batches differ by at most one image.
 
     Raises:
-        UsageError: Fewer than two images.
+        UsageError: Fewer than two images, a batch size below one, or an architecture of another space.
     """
     if len(images) < 2:
         raise UsageError(f"calibration needs at least 2 images, got {len(images)}")
-    batches = torch.tensor_split(images, -(-len(images) // batch_size))
+    if batch_size < 1:
+        raise UsageError(f"calibration needs a batch size of at least 1, got {batch_size}")
+    batches = torch.tensor_split(images.to(next(supernet.parameters()).device), -(-len(images) // batch_size))
     return [pool([_measure(supernet, arch, batch) for batch in batches]) for arch in archs]
 
 

@@ -65,9 +65,7 @@ class ElasticBlock(nn.Module):
         y = context.normalise(self.project_norm, self.project(y, plan.out_channels))
         if plan.shortcut == "none":
             return y
-        if context.regularisation is not None and context.regularisation.drop_connect > 0:
-            drop = context.regularisation.drop_connect * self.depth
-            y = y * context.regularisation.keep((len(y), 1, 1, 1), drop, y)
+        y = context.dropped(y, self.depth)
         if self.shortcut is not None:
             x = self.shortcut(plain.pooled_half(x) if plan.stride == 2 else x, plan.out_channels)
         return y + x
@@ -172,7 +170,8 @@ class MobileNetSupernet(Supernet):
     def extract(self, arch: Architecture, statistics: Statistics | None = None) -> plain.MobileNet:
         """A plain `MobileNet` with its own copies; in eval mode where statistics are given."""
         plan = self.space.plan(arch)
-        network = plain.MobileNet(plan)
+        with torch.random.fork_rng(devices=[]):  # its fresh weights, all overwritten, come from torch's own generator
+            network = plain.MobileNet(plan).to(self.classifier.weight.device)
         _copy(network.stem[0], self.stem.sliced(plan.in_channels, plan.stem_channels))
         norms = [_copy_norm(network.stem[1], self.stem_norm)]
         for block, target in zip(plan.blocks, network.blocks, strict=True):
@@ -183,7 +182,6 @@ class MobileNetSupernet(Supernet):
         if self.mix is not None:
             _copy(network.mix[0], self.mix.sliced(plan.head_channels, plan.mix_channels)[0])
         _copy(network.classifier, *self.classifier.sliced(plan.features, plan.num_classes))
-        network.to(self.classifier.weight.device)
         if statistics is None:
             return network
         for name, norm in norms:
@@ -197,6 +195,7 @@ class MobileNetSupernet(Supernet):
 
 def _copy(target: nn.Module, weight: Tensor, bias: Tensor | None = None) -> None:
     assert isinstance(target, nn.Conv2d | nn.Linear)
+    assert (bias is None) == (target.bias is None)
     target.weight.copy_(weight)
     if bias is not None and target.bias is not None:
         target.bias.copy_(bias)

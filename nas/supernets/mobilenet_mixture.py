@@ -28,9 +28,8 @@ def forward_mixture(supernet: MobileNetSupernet, x: Tensor, mixture: Mixture, co
     weights = mixture.of("resolution", x)
     plan = supernet.space.plan(supernet.space.largest())
     total: Tensor | None = None
-    for weight, resolution in zip(weights, supernet.space.config.resolutions, strict=True):
-        if total is not None and float(weight.detach()) == 0 and not weight.requires_grad:
-            continue
+    choices = list(zip(weights, supernet.space.config.resolutions, strict=True))
+    for weight, resolution in [c for c in choices if c[0].requires_grad or float(c[0]) != 0] or choices[:1]:
         y = supernet.run_stem(plain.resized(x, resolution), plan, context)
         for s in range(len(supernet.space.config.stages)):
             y = _stage(supernet, s, y, mixture, context)
@@ -83,6 +82,7 @@ def _block(
     y = context.normalise(block.project_norm, block.project(y, block.project.weight.shape[0])) * out_gate
     if not block.residual:
         return y
+    y = context.dropped(y, block.depth)
     if block.shortcut is not None:
         pooled = plain.pooled_half(x) if spec.stride == 2 and b == 0 else x
         x = block.shortcut(pooled, block.shortcut.weight.shape[0]) * out_gate

@@ -42,6 +42,13 @@ class Context:
     normalise: Normalise
     regularisation: Regularisation | None = None
 
+    def dropped(self, branch: Tensor, depth: float) -> Tensor:
+        """A residual branch [B, C, H, W] under drop-connect; `depth` is its block's position in 0..1."""
+        if self.regularisation is None or self.regularisation.drop_connect == 0:
+            return branch
+        drop = self.regularisation.drop_connect * depth
+        return branch * self.regularisation.keep((len(branch), 1, 1, 1), drop, branch)
+
 
 def by_batch(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
     """Normalise by the batch itself, as in training."""

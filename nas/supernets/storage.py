@@ -57,7 +57,11 @@ def save(directory: Path, supernet: Supernet, *, preprocessing: Preprocessing, r
     weights, document = directory / WEIGHTS, directory / DOCUMENT
     temporary = directory / f".{WEIGHTS}.{os.getpid()}"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in supernet.state_dict().items()}
-    save_file(tensors, temporary, metadata={"format": FORMAT})
+    try:
+        save_file(tensors, temporary, metadata={"format": FORMAT})
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     digest = file_digest(temporary)
     content = {
         "format": FORMAT,

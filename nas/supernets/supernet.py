@@ -20,7 +20,11 @@ class Supernet(nn.Module, ABC):
 
     @abstractmethod
     def steps(self, arch: Architecture) -> list[Step]:
-        """The chain whose composition is `forward`; resizing to the architecture's resolution comes first."""
+        """The chain whose composition is `forward`; resizing to the architecture's resolution comes first.
+
+        Raises:
+            UsageError: `arch` is of another space.
+        """
 
     @abstractmethod
     def mixed(self, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
@@ -55,7 +59,7 @@ class Supernet(nn.Module, ABC):
             Logits [B, K].
 
         Raises:
-            UsageError: `arch` is of another space, or statistics are missing in eval mode.
+            UsageError: `arch` is of another space; in eval mode, statistics are missing or regularisation is given.
         """
         if isinstance(arch, Mixture):
             if arch.space.digest != self.space.digest:
@@ -63,10 +67,10 @@ class Supernet(nn.Module, ABC):
             if not self.training:
                 raise UsageError("a mixture has no stored statistics; put the supernet in training mode")
             return self.mixed(x, arch, Context(by_batch, regularisation))
-        if arch.names != self.space.names or arch.space != self.space.name:
-            raise UsageError(f"architecture {arch.digest} is not a member of this supernet's space")
         if self.training:
             context = Context(by_batch, regularisation)
+        elif regularisation is not None:
+            raise UsageError("regularisation is for training; put the supernet in training mode, or leave it out")
         elif statistics is None:
             raise UsageError("in eval mode a supernet needs statistics=...; get them from nas.supernets.calibrate")
         else:

@@ -76,7 +76,7 @@ class Settings:
         epochs: Passes over the training split.
         batch_size: Images a step.
         learning_rate: Peak, at this batch size.
-        seed: Of order, augmentation, sub-networks and noise.
+        seed: Of order, augmentation, sub-networks and noise; not negative.
         device: "cpu" or "cuda".
     """
 
@@ -92,6 +92,8 @@ class Settings:
                 f"training needs epochs >= 1, batch size >= 2 and learning rate > 0, "
                 f"got {self.epochs}, {self.batch_size} and {self.learning_rate}"
             )
+        if self.seed < 0:
+            raise UsageError(f"a seed must not be negative, got {self.seed}")
 
 
 class Trainer:

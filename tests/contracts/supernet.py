@@ -198,8 +198,18 @@ class SupernetContract:
             supernet(images, supernet.space.largest(), statistics=Statistics({}, 1))
 
     def test_foreign_architecture(self, supernet: Supernet, images: torch.Tensor) -> None:
-        with pytest.raises(UsageError, match="not a member"):
+        with pytest.raises(UsageError, match="another space"):
             supernet.train()(images, Architecture("other", ("a",), (1,)))
+        known = supernet.space.largest()
+        unknown = Architecture(known.space, known.names, (99, *known.values[1:]))
+        for use in (supernet.steps, supernet.extract, lambda arch: calibrate(supernet, [arch], images)):
+            with pytest.raises(UsageError, match="=99, here it is one of"):
+                use(unknown)
+
+    def test_extraction_leaves_the_global_generator_alone(self, supernet: Supernet) -> None:
+        before = torch.get_rng_state()
+        supernet.extract(supernet.space.smallest())
+        assert torch.equal(torch.get_rng_state(), before)
 
     def test_extracted_network_is_its_own(self, supernet: Supernet, images: torch.Tensor) -> None:
         network = supernet.extract(supernet.space.largest())
@@ -222,3 +232,13 @@ class SupernetContract:
         torch.testing.assert_close(one, two, rtol=0, atol=0)
         assert not torch.equal(one, three)
         assert not torch.equal(one, plain)
+        with pytest.raises(UsageError, match="is for training"):
+            supernet.eval()(images, arch, regularisation=Regularisation(0.5, 0.5, torch.Generator()))
+
+    def test_mixtures_are_regularised_too(self, supernet: Supernet, images: torch.Tensor) -> None:
+        mixture = Mixture.one_hot(supernet.space, supernet.space.largest())
+        supernet.train()
+        with torch.no_grad():
+            plain = supernet(images, mixture)
+            noisy = supernet(images, mixture, regularisation=Regularisation(0.0, 0.9, torch.Generator().manual_seed(0)))
+        assert not torch.equal(plain, noisy)

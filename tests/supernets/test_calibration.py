@@ -39,3 +39,8 @@ def test_first_layer_statistics_do_not_depend_on_the_batches(supernet: MobileNet
 def test_too_few_images(supernet: MobileNetSupernet) -> None:
     with pytest.raises(UsageError, match="at least 2"):
         calibrate(supernet, [supernet.space.largest()], torch.zeros(1, 3, 8, 8))
+
+
+def test_too_small_batches(supernet: MobileNetSupernet) -> None:
+    with pytest.raises(UsageError, match="batch size"):
+        calibrate(supernet, [supernet.space.largest()], torch.zeros(4, 3, 8, 8), batch_size=0)

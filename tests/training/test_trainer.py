@@ -105,6 +105,8 @@ def test_wrong_settings_and_data() -> None:
         Settings(0, 32, 0.1, 0)
     with pytest.raises(UsageError, match="learning rate"):
         Settings(1, 32, math.nan, 0)
+    with pytest.raises(UsageError, match="seed"):
+        Settings(1, 32, 0.1, -1)
     with pytest.raises(UsageError, match="num_classes=5, but the data have 4"):
         train(supernet(), stripes(96, classes=4), rule="ofa", epochs=1)
     with pytest.raises(UsageError, match="directory"):
