@@ -35,7 +35,7 @@ def sort_channels(supernet: MobileNetSupernet, *, expansions: Sequence[int], wid
     Args:
         supernet: Sorted in place; the largest network's function does not change, nor that of any network
             whose sizes are among the kept ones.
-        expansions: Expansion ratios already in use; 0 or one entry for the largest alone.
+        expansions: Expansion ratios already in use; empty, or the largest, where nothing smaller is.
         widths: How many of each stage's widths, from the largest down, are already in use.
     """
     config = supernet.space.config

@@ -1,4 +1,8 @@
-"""BigNAS (Yu et al. 2020): sandwich rule with in-place distillation, one phase, no retraining."""
+"""BigNAS (Yu et al. 2020): sandwich rule with in-place distillation, one phase, no retraining.
+
+Drop-connect grows linearly with depth, where the paper has one rate in the last two stages; SGD in place of RMSProp,
+and no averaged weights.
+"""
 
 from __future__ import annotations
 

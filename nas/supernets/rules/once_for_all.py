@@ -4,6 +4,8 @@ Phases: the largest network; elastic kernel (1 sub-network a step); elastic dept
 the last two in two steps of one more choice each. Channels are sorted before each width phase.
 Shares of the steps are ours, for short training, and so is the full learning rate in every phase; the paper's are
 180 + 120 + 25 + 120 + 25 + 120 epochs, and rates that fall to a quarter of the kernel phase's.
+The teacher sees a batch at full resolution and normalises by calibrated statistics, where the released code
+normalises by the batch; dropout acts on the largest network alone.
 """
 
 from __future__ import annotations
