@@ -74,6 +74,7 @@ def key_supernet(how: str, seed: int) -> dict[str, Any]:
         "unit": "supernet", "how": how, "seed": seed, "epochs": EPOCHS * multiple, "images": IMAGES,
         "learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay,
         "dropout": recipe.dropout, "drop_connect": recipe.drop_connect,
+        **({"regularised": sorted(recipe.regularised)} if recipe.regularised != {"largest"} else {}),
         "phases": [[p.name, p.share, p.learning_rate] for p in recipe.phases(benchmark_space())],
     }  # fmt: skip
 

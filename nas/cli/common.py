@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else there.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Same seed, same result; default: 0.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or cuda:N; default: cuda where there is one.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]  # acted on by `main`
 Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as 'nas search' or 'nas train' wrote it.")]

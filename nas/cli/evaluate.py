@@ -17,7 +17,7 @@ def evaluate(
     arch: Arch = "best",
     data: RunData = None,
     as_json: Json = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:

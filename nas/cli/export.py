@@ -20,7 +20,7 @@ def export(
     out: Out = None,
     data: RunData = None,
     as_json: Json = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:

@@ -26,7 +26,7 @@ def finetune(
     out: Out = None,
     data: RunData = None,
     as_json: Json = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:
@@ -50,7 +50,7 @@ def finetune(
     network = supernet.extract(member, SupernetEvaluator(supernet, images, device=chosen).statistics(member))
     with training_bar("fine-tuning") as progress:
         train_alone(
-            network, member, space, images, epochs=epochs, learning_rate=learning_rate, seed=seed, device=chosen,
+            network, member, space, images, epochs=epochs, learning_rate=learning_rate, seed=seed or 0, device=chosen,
             progress=progress,
         )  # fmt: skip
     after = before | scores(network, images, device=chosen)

@@ -20,7 +20,7 @@ def profile(
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default: as they are.")] = None,
     passes: Annotated[int, typer.Option("--passes", min=10, help="Measured passes, after warming up.")] = 50,
     as_json: Json = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:

@@ -48,7 +48,7 @@ def search(
     epochs: Epochs = None,
     out: Out = None,
     resume: Resume = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     storage: Annotated[
         str | None, typer.Option("--storage", help="An Optuna storage URL for the ledger; default: a file in --out.")
     ] = None,
@@ -66,7 +66,7 @@ def search(
     check_measured([*objectives, *constraints])
     builder = searchers.get(searcher)
     chosen = resolve_device(device)
-    wish = Wish(rule, epochs, None, None, train_images, seed)
+    wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
     if supernet is None:
         images, members = task(space, data, preset, train_images)

@@ -19,7 +19,7 @@ def spaces(
     in_channels: Annotated[int, typer.Option("--in-channels", min=1, help="Channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 10,
     as_json: Json = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:

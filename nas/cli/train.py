@@ -44,7 +44,7 @@ class Wish:
     batch_size: int | None
     learning_rate: float | None
     train_images: int | None
-    seed: int
+    seed: int | None
 
 
 def train(
@@ -58,7 +58,7 @@ def train(
     learning_rate: LearningRate = None,
     out: Out = None,
     resume: Resume = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     device: Device = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -149,13 +149,14 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise CheckpointError(f"{folder}: training was interrupted here; go on with --resume, or choose another --out")
+    seed = wish.seed or 0
     rule, batch_size = wish.rule or DEFAULT_RULE, wish.batch_size or DEFAULT_BATCH
     epochs = wish.epochs or epochs_for(len(data.train.labels))
-    supernet = build(space, seed=wish.seed)
+    supernet = build(space, seed=seed)
     with training_bar(f"training: {rule}") as progress:
         train(
             supernet, data, rule=rule, epochs=epochs, batch_size=batch_size, learning_rate=wish.learning_rate,
-            seed=wish.seed, device=device, directory=folder, resume=checkpoint.exists(), progress=progress,
+            seed=seed, device=device, directory=folder, resume=checkpoint.exists(), progress=progress,
         )  # fmt: skip
     rate = RULES[rule].learning_rate * batch_size / DEFAULT_BATCH
     recipe = {
@@ -163,7 +164,7 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": rate if wish.learning_rate is None else wish.learning_rate,
-        "seed": wish.seed,
+        "seed": seed,
         "data": data.spec,
         "train_images": wish.train_images,
         "data_digest": data.digest,
@@ -183,9 +184,10 @@ def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, dat
         raise UsageError(f"{directory}: holds a supernet of another space or preset; choose another --out")
     if stored.recipe.get("data_digest", data.digest) != data.digest:
         raise UsageError(f"{directory}: holds a supernet trained on other data; choose another --out")
-    for name in ("rule", "epochs", "batch_size", "learning_rate"):
+    for name in ("rule", "epochs", "batch_size", "learning_rate", "seed"):
         wanted, found = getattr(wish, name), stored.recipe.get(name)
         if wanted is not None and wanted != found:
             raise UsageError(
-                f"{directory}: holds a supernet trained with {name}={found}, not {wanted}; choose another --out"
+                f"{directory}: holds a supernet trained with {name}={found}, not {wanted}; choose another --out, or "
+                f"search it as it is: nas search --supernet {directory}"
             )

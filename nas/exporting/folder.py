@@ -6,16 +6,15 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, ExportError, NasError
 from nas.exporting.deployed import Deployed, network_for
 from nas.search_spaces import from_json
-from nas.supernets.storage import file_digest
+from nas.supernets.storage import file_digest, load_weights, object_in, read_document
 
 FORMAT = "nas-network-1"
 WEIGHTS, DOCUMENT = "model.safetensors", "architecture.json"
@@ -44,7 +43,9 @@ def load(path: Path | str) -> Deployed:
     """
     path = Path(path)
     folder = path.parent if path.name in (WEIGHTS, DOCUMENT) else path
-    document = _document(folder)
+    if not (folder / DOCUMENT).exists():
+        raise CheckpointError(f"{folder}: no exported network here ({DOCUMENT} is missing)")
+    document = read_document(folder / DOCUMENT, FORMAT, "an exported network", again="export again")
     weights = folder / WEIGHTS
     if not weights.exists():
         raise CheckpointError(f"{weights}: the weights are missing; export again")
@@ -54,24 +55,11 @@ def load(path: Path | str) -> Deployed:
         space = from_json(document["space"])
         arch = space.from_document(document["architecture"])
         network = network_for(space, arch)
-        network.load_state_dict(load_file(weights))
+        load_weights(network, weights)
         preprocessing = Preprocessing.from_json(document["preprocessing"])
-        return Deployed(network, arch, space, preprocessing, document.get("metrics"))
-    except (SafetensorError, RuntimeError, KeyError, NasError) as error:
+        return Deployed(network, arch, space, preprocessing, object_in(document, "metrics", folder / DOCUMENT))
+    except (SafetensorError, KeyError, NasError) as error:
         raise CheckpointError(f"{folder}: not a network of this version ({str(error).splitlines()[0]})") from None
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    path = folder / DOCUMENT
-    if not path.exists():
-        raise CheckpointError(f"{folder}: no exported network here ({DOCUMENT} is missing)")
-    try:
-        document = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise CheckpointError(f"{path}: not valid JSON; export again") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not an exported network (expected format {FORMAT!r})")
-    return document
 
 
 def replace_folder(temporary: Path, path: Path) -> None:

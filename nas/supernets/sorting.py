@@ -59,12 +59,8 @@ def _sort_inside(block: ElasticBlock, kept: Sequence[int]) -> None:
     order = order_by_importance(block.project.weight.abs().sum((0, 2, 3)), kept)
     _take(block.expand.weight, order, 0)
     _take_norm(block.expand_norm, order)
-    _take(block.depthwise.weight, order, 0)
-    _take_norm(block.depthwise_norm, order)
-    _take(block.project.weight, order, 1)
+    _take_expanded(block, order)
     if block.squeeze is not None:
-        _take(block.squeeze.reduce.weight, order, 1)
-        _take_linear(block.squeeze.expand, order)
         hidden = order_by_importance(
             block.squeeze.expand.weight.abs().sum(0), sorted({make_divisible(k // 4) for k in kept})
         )
@@ -107,6 +103,11 @@ def _read_in_order(block: ElasticBlock, order: Tensor) -> None:
         _take(block.expand.weight, order, 1)
         return
     # Without an expand convolution the incoming channels are those of the depthwise convolution.
+    _take_expanded(block, order)
+
+
+def _take_expanded(block: ElasticBlock, order: Tensor) -> None:
+    """Reorder the channels between the expand convolution and the projection."""
     _take(block.depthwise.weight, order, 0)
     _take_norm(block.depthwise_norm, order)
     _take(block.project.weight, order, 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, NasError
@@ -85,7 +86,11 @@ def load(directory: Path | str) -> StoredSupernet:
         CheckpointError: A file is missing, truncated, or not of this format; weights that do not fit the document.
     """
     directory = Path(directory)
-    document = _document(directory / DOCUMENT)
+    if not (directory / DOCUMENT).exists():
+        raise CheckpointError(
+            f"{directory / DOCUMENT}: no supernet here; make one with 'nas train --out {directory.parent}'"
+        )
+    document = read_document(directory / DOCUMENT, FORMAT, "a supernet's description", again="train again")
     path = directory / WEIGHTS
     if not path.exists():
         raise CheckpointError(f"{path}: the weights are missing; train again")
@@ -94,23 +99,59 @@ def load(directory: Path | str) -> StoredSupernet:
         raise CheckpointError(f"{path}: truncated or changed since it was saved (digest {digest}); train again")
     try:
         supernet = build(from_json(document["space"]), seed=0)
-        supernet.load_state_dict(load_file(path))
+        load_weights(supernet, path)
         preprocessing = Preprocessing.from_json(document["preprocessing"])
-    except (SafetensorError, RuntimeError, KeyError, NasError) as error:
+    except (SafetensorError, KeyError, NasError) as error:
         raise CheckpointError(f"{directory}: not a supernet of this version ({str(error).splitlines()[0]})") from None
-    return StoredSupernet(supernet.eval(), preprocessing, document.get("recipe", {}), digest)
+    return StoredSupernet(supernet.eval(), preprocessing, object_in(document, "recipe", directory / DOCUMENT), digest)
 
 
-def _document(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise CheckpointError(f"{path}: no supernet here; make one with 'nas train --out {path.parent.parent}'")
+def read_document(path: Path, form: str, what: str, *, again: str) -> dict[str, Any]:
+    """A JSON object of the given format.
+
+    Args:
+        path: The file.
+        form: What its "format" must be.
+        what: What it should be, for messages.
+        again: How to make it again, for messages.
+
+    Raises:
+        CheckpointError: It is something else.
+    """
     try:
         document = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise CheckpointError(f"{path}: not valid JSON; train again") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: not a supernet's description (expected format {FORMAT!r})")
+        raise CheckpointError(f"{path}: not valid JSON; {again}") from None
+    if not isinstance(document, dict) or document.get("format") != form:
+        raise CheckpointError(f"{path}: not {what} (expected format {form!r})")
     return document
+
+
+def object_in(document: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    """The JSON object under `name`, or an empty one where there is none.
+
+    Raises:
+        CheckpointError: It is no object.
+    """
+    value = document.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise CheckpointError(f"{path}: {name!r} must be an object, got {type(value).__name__}")
+    return value or {}
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Copy a safetensors file into a module that it fits exactly.
+
+    Raises:
+        CheckpointError: Names the first tensor that is missing, unexpected or of another shape.
+        SafetensorError: The file is damaged.
+    """
+    found, wanted = load_file(path), module.state_dict()
+    for name in [*wanted, *found]:
+        have, want = (tuple(t[name].shape) if name in t else None for t in (found, wanted))
+        if have != want:
+            raise CheckpointError(f"{path}: tensor {name!r} has shape {have}, expected {want}")
+    module.load_state_dict(found)
 
 
 def file_digest(path: Path) -> str:

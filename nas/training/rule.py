@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from nas.errors import UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.training.losses import label_loss
 from nas.training.schedules import Schedule
@@ -120,9 +121,13 @@ class TrainingRule:
         phases: The phases for a space, in order.
         learning_rate: The default, for a batch of 128.
         weight_decay: On weights of convolutions and linear layers; never on norms and biases.
-        dropout: Before the classifier, for the largest network only.
-        drop_connect: On residual branches, for the largest network only.
+        dropout: Chance that a feature before the classifier is zeroed, in the `regularised` networks.
+        drop_connect: Chance that the last residual branch is dropped for an image, in the `regularised` networks.
+        regularised: Roles of the networks that dropout and drop-connect act on.
         initialise: Done once to a fresh supernet.
+
+    Raises:
+        UsageError: A chance is outside 0 <= p < 1, or the learning rate or weight decay is out of range.
     """
 
     name: str
@@ -131,4 +136,14 @@ class TrainingRule:
     weight_decay: float
     dropout: float = 0.0
     drop_connect: float = 0.0
+    regularised: frozenset[Role] = frozenset({"largest"})
     initialise: Callable[[nn.Module], None] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "drop_connect"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise UsageError(
+                f"a rule needs learning rate > 0 and weight decay >= 0, got {self.learning_rate}, {self.weight_decay}"
+            )

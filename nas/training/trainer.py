@@ -128,13 +128,14 @@ class Trainer:
         self._network = network.to(settings.device)
         self._optimiser = sgd(self._network, learning_rate=settings.learning_rate, weight_decay=rule.weight_decay)
         self._path = directory / CHECKPOINT if directory else None
-        self._identity = {"rule": rule.name, **vars_of(settings), "data": data.digest, **(identity or {})}
         self._batches = max(1, len(data.train.labels) // settings.batch_size)
         self._steps = settings.epochs * self._batches
         self._phases = rule.phases(space)
+        self._identity = {**vars_of(rule, self._phases, settings), "data": data.digest, **(identity or {})}
         self._starts = phase_starts([phase.share for phase in self._phases], self._steps)
         self._teacher: nn.Module | None = None
         self._accuracy = math.nan
+        self._order = -1, torch.empty(0, dtype=torch.int64)  # the epoch whose order of images this is
 
     def run(self, *, resume: bool = False, progress: Callable[[Progress], None] | None = None) -> None:
         """Train to the end.
@@ -195,9 +196,11 @@ class Trainer:
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Augmented, normalised images [B, C, H, W] and labels [B] of a step."""
         epoch, position = divmod(step, self._batches)
-        order = np.random.default_rng((self._settings.seed, 0, epoch)).permutation(len(self._data.train.labels))
+        if self._order[0] != epoch:
+            rng = np.random.default_rng((self._settings.seed, 0, epoch))
+            self._order = epoch, torch.from_numpy(rng.permutation(len(self._data.train.labels)))
         size = self._settings.batch_size
-        chosen = torch.from_numpy(order[position * size : (position + 1) * size])
+        chosen = self._order[1][position * size : (position + 1) * size]
         generator = torch.Generator().manual_seed(seed_of(self._settings.seed, 1, step))
         images = augment(
             self._data.train.images[chosen], flip=self._data.flip, padding=self._data.padding, generator=generator
@@ -251,8 +254,8 @@ class Trainer:
         return losses
 
     def _logits(self, slot: Slot, x: Tensor, seed: int) -> Tensor:
-        largest = slot.role == "largest"
-        noise = Noise(self._rule.dropout * largest, self._rule.drop_connect * largest, seed)
+        regularised = slot.role in self._rule.regularised
+        noise = Noise(self._rule.dropout * regularised, self._rule.drop_connect * regularised, seed)
         return self._forward(x, slot.arch, noise)
 
     def _watch(self, logits: Tensor, labels: Tensor) -> None:
@@ -297,9 +300,14 @@ class Trainer:
         self._network.train()
 
 
-def vars_of(settings: Settings) -> dict[str, Any]:
+def vars_of(rule: TrainingRule, phases: list[Phase], settings: Settings) -> dict[str, Any]:
     """The settings that decide the result; the device does not."""
-    return {name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    return {
+        "rule": rule.name,
+        **{name: getattr(settings, name) for name in ("epochs", "batch_size", "learning_rate", "seed")},
+        **{name: getattr(rule, name) for name in ("weight_decay", "dropout", "drop_connect")},
+        "phases": [[phase.name, phase.share, phase.learning_rate] for phase in phases],
+    }
 
 
 def phase_starts(shares: list[float], steps: int) -> list[int]:

@@ -136,9 +136,15 @@ def test_missing_and_foreign_supernets(run_folder: Path, tmp_path: Path) -> None
 
 
 def test_a_ledger_of_another_search_is_refused(run_folder: Path) -> None:
-    outcome = nas("search", *TASK, "--trials", 32, "--batch", 8, "--seed", 5, "--out", run_folder, "--resume")
+    outcome = nas("search", "--supernet", run_folder, "--trials", 32, "--batch", 8, "--seed", 5, "--resume")
     assert "another search" in outcome.err.splitlines()[-1]
     assert outcome.code == 1
+
+
+def test_a_supernet_of_another_seed_is_not_reused(finished: Path) -> None:
+    outcome = nas("search", *TASK, "--trials", 32, "--seed", 5, "--out", finished, "--resume")
+    assert "seed=0, not 5" in one_line(outcome)
+    assert outcome.code == 2
 
 
 def test_json_is_one_document_also_when_it_trains(tmp_path: Path) -> None:

@@ -95,9 +95,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         train(supernet(), data, rule="single_path", epochs=2, batch_size=48, directory=tmp_path, resume=True)
     with pytest.raises(CheckpointError, match="rule='single_path', now it is 'ofa'"):
         train(supernet(), data, rule="ofa", epochs=1, batch_size=48, directory=tmp_path, resume=True)
+    changed = replace(RULES["single_path"], weight_decay=0.5)
+    with pytest.raises(CheckpointError, match=r"weight_decay=3e-05, now it is 0\.5"):
+        train(supernet(), data, rule=changed, epochs=1, batch_size=48, directory=tmp_path, resume=True)
     other = stripes(96, seed=1)
     with pytest.raises(CheckpointError, match="data="):
         train(supernet(), other, rule="single_path", epochs=1, batch_size=48, directory=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("dropout", 1.0), ("drop_connect", -0.1), ("learning_rate", 0.0)])
+def test_a_rule_out_of_range_is_refused(setting: str, value: float) -> None:
+    with pytest.raises(UsageError, match=setting.replace("_", ".")):
+        replace(RULES["bignas"], **{setting: value})
 
 
 def test_wrong_settings_and_data() -> None:

@@ -5,7 +5,7 @@ the last two in two steps of one more choice each. Channels are sorted before ea
 Shares of the steps are ours, for short training, and so is the full learning rate in every phase; the paper's are
 180 + 120 + 25 + 120 + 25 + 120 epochs, and rates that fall to a quarter of the kernel phase's.
 The teacher sees a batch at full resolution and normalises by calibrated statistics, where the released code
-normalises by the batch; dropout acts on the largest network alone.
+normalises by the batch.
 """
 
 from __future__ import annotations
@@ -90,4 +90,11 @@ def phases(space: SearchSpace) -> list[Phase]:
     return plan
 
 
-RULE = TrainingRule(name="ofa", phases=phases, learning_rate=0.3, weight_decay=3e-5, dropout=0.1)
+RULE = TrainingRule(
+    name="ofa",
+    phases=phases,
+    learning_rate=0.3,
+    weight_decay=3e-5,
+    dropout=0.1,
+    regularised=frozenset({"largest", "random"}),
+)
