@@ -44,4 +44,4 @@ def phases(space: SearchSpace) -> list[Phase]:
     return [Phase("sandwich", 1.0, 1.0, warmed_up(cosine, 0.03), Sandwich(middle=2), LabelsAndLargest())]
 
 
-RULE = TrainingRule("sandwich", phases, learning_rate=0.3, weight_decay=1e-5, initialise=zero_last_gammas)
+RULE = TrainingRule("sandwich", phases, learning_rate=0.6, weight_decay=1e-5, initialise=zero_last_gammas)
