@@ -10,9 +10,14 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 
 
-def first(weight: Tensor, count: int, dim: int = 0) -> Tensor:
-    """The first `count` entries along `dim`: a view, or `weight` itself where that is all of them."""
-    return weight if weight.shape[dim] == count else weight.narrow(dim, 0, count)
+def first(weight: Tensor, count: int) -> Tensor:
+    """The first `count` entries of the first dimension: a view, or `weight` itself where that is all of them."""
+    return weight if len(weight) == count else weight[:count]
+
+
+def corner(weight: Tensor, out_count: int, in_count: int) -> Tensor:
+    """The first `out_count` by `in_count` entries of the first two dimensions: a view, or `weight` itself."""
+    return weight if weight.shape[:2] == (out_count, in_count) else weight[:out_count, :in_count]
 
 
 class ElasticConv2d(nn.Module):
@@ -32,7 +37,7 @@ class ElasticConv2d(nn.Module):
 
     def sliced(self, in_channels: int, out_channels: int) -> Tensor:
         """[out_channels, in_channels, k, k], a view."""
-        return first(first(self.weight, out_channels), in_channels, 1)
+        return corner(self.weight, out_channels, in_channels)
 
     def forward(self, x: Tensor, out_channels: int) -> Tensor:
         """[B, C, H, W] to [B, out_channels, H', W']."""
@@ -113,7 +118,7 @@ class ElasticLinear(nn.Module):
 
     def sliced(self, in_features: int, out_features: int) -> tuple[Tensor, Tensor | None]:
         """(weight [out, in], bias [out]), views."""
-        weight = first(first(self.weight, out_features), in_features, 1)
+        weight = corner(self.weight, out_features, in_features)
         return weight, None if self.bias is None else first(self.bias, out_features)
 
     def forward(self, x: Tensor, out_features: int) -> Tensor:
