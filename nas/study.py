@@ -16,7 +16,7 @@ from typing import final
 
 from nas import report
 from nas.errors import NasError, StudyError, UnknownName, UsageError
-from nas.evaluation import Evaluator, Metrics
+from nas.evaluation import Evaluator, Failure, Metrics
 from nas.ledger import Identity, Ledger
 from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
 from nas.searchers import Searcher, Trial
@@ -70,7 +70,7 @@ class Study:
 
     A failed evaluation costs one trial, and its searcher is told so by empty metrics:
 
-    * A NaN or infinite metric fails its architecture.
+    * A `Failure` from the evaluator, or a NaN or infinite metric, fails its architecture.
     * Where the evaluator raises a `NasError` for a call, every architecture of the call is evaluated alone, and those
       that raise again fail. If that leaves a batch of several without a single success, or the ledger has none at all,
       the set-up is taken to be broken: the error is raised and nothing of the batch is recorded.
@@ -246,7 +246,7 @@ class Study:
             raise UsageError(
                 f"the evaluator gave {len(rows)} results for {len(archs)} architectures; it must give each one"
             )
-        return list(rows)
+        return [row.reason if isinstance(row, Failure) else row for row in rows]
 
     def _alone(self, arch: Architecture) -> Metrics | str:
         try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nas.evaluation.evaluator import Evaluator, Metrics
+from nas.evaluation.evaluator import Evaluator, Failure, Metrics, Outcome, StreamingEvaluator
+from nas.evaluation.totals import Totals
 
 if TYPE_CHECKING:
     from nas.evaluation.combined import Combined
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Combined",
     "Evaluator",
+    "Failure",
     "Latency",
     "LatencyEvaluator",
     "Metrics",
+    "Outcome",
+    "StreamingEvaluator",
     "SupernetEvaluator",
+    "Totals",
     "measure_latency",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from nas.search_spaces import Architecture
@@ -10,11 +11,25 @@ from nas.search_spaces import Architecture
 Metrics = dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An architecture that could not be evaluated.
+
+    Args:
+        reason: Why, in one line.
+    """
+
+    reason: str
+
+
+Outcome = Metrics | Failure
+
+
 class Evaluator(Protocol):
     """Measures architectures, many at a time."""
 
-    def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
-        """The metrics of each architecture, in the order of `archs`.
+    def evaluate(self, archs: Sequence[Architecture]) -> Sequence[Outcome]:
+        """The metrics of each architecture, or why it has none, in the order of `archs`.
 
         A member's metrics do not depend on who else is in the call. `accuracy` is a fraction on the
         search-validation split, `test_accuracy` one on the test split, which no search sees; other names carry
@@ -26,5 +41,27 @@ class Evaluator(Protocol):
 
         Raises:
             NasError: An architecture of the call, or the whole set-up, cannot be evaluated.
+        """
+        ...
+
+
+class StreamingEvaluator(Evaluator, Protocol):
+    """An evaluator that works on several batches at once and hands results over as they come."""
+
+    @property
+    def slots(self) -> int:
+        """How many batches it works on at the same time."""
+        ...
+
+    def submit(self, archs: Sequence[Architecture]) -> None:
+        """Start to evaluate one batch; returns at once."""
+        ...
+
+    def collect(self) -> list[tuple[Architecture, Outcome]]:
+        """Wait for the next batch to finish and return all of it; batches come in any order.
+
+        Raises:
+            UsageError: Nothing was submitted that is not collected yet.
+            NasError: The whole set-up cannot be evaluated.
         """
         ...
