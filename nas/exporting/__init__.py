@@ -17,6 +17,7 @@ from nas.exporting.deployed import Deployed
 from nas.exporting.folder import load
 from nas.search_spaces import Architecture
 from nas.supernets import Statistics, Supernet, build
+from nas.supernets.steps import Context, by_statistics, composed
 
 __all__ = ["FORMATS", "Deployed", "export", "export_network", "load"]
 
@@ -59,10 +60,7 @@ def export(
 
     @torch.no_grad()
     def reference(images: Tensor) -> Tensor:
-        x = (images - deployed.mean) / deployed.std
-        for step in steps:
-            x = step(x, given)
-        return x
+        return composed(steps, (images - deployed.mean) / deployed.std, Context(by_statistics(given)))
 
     return _export(deployed, Path(path), format, reference)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from nas.errors import UsageError
 from nas.search_spaces import Architecture
 from nas.supernets.statistics import Statistics, pool
+from nas.supernets.steps import State
 from nas.supernets.supernet import Supernet
 
 
@@ -40,8 +42,8 @@ def calibrate(
 
 
 def _measure(supernet: Supernet, arch: Architecture, x: Tensor) -> Statistics:
-    found = Statistics({}, len(x))
+    found, state = Statistics({}, len(x)), cast(State, x)
     for step in supernet.steps(arch):
-        x, statistics = step.measure(x)
+        state, statistics = step.measure(state)
         found = found | statistics
     return found

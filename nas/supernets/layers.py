@@ -15,6 +15,11 @@ def first(weight: Tensor, count: int) -> Tensor:
     return weight if len(weight) == count else weight[:count]
 
 
+def first_channels(x: Tensor, count: int) -> Tensor:
+    """The first `count` channels of [B, C, H, W]: a view, or `x` itself where that is all of them."""
+    return x if x.shape[1] == count else x[:, :count]
+
+
 def corner(weight: Tensor, out_count: int, in_count: int) -> Tensor:
     """The first `out_count` by `in_count` entries of the first two dimensions: a view, or `weight` itself."""
     return weight if weight.shape[:2] == (out_count, in_count) else weight[:out_count, :in_count]
@@ -174,6 +179,12 @@ class ElasticBatchNorm(nn.Module):
         weight, bias = self.sliced(x.shape[1])
         # torch.nn.functional.batch_norm without its checks, which cost as much as a small map's normalisation.
         return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, self.eps, torch.backends.cudnn.enabled)
+
+    def folded(self, weight: Tensor, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+        """The weight [C', ...] and bias [C'] of the convolution before this norm that do the work of both."""
+        scale, shift = self.sliced(len(weight))
+        scale = scale * torch.rsqrt(var + self.eps)
+        return weight * scale.view(-1, 1, 1, 1), torch.addcmul(shift, mean, scale, value=-1)
 
     def measured(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, C, H, W] normalised by the batch, with that mean [C] and biased variance [C]."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, MobileNetSpace
-from nas.search_spaces.mobilenet_plan import Activation, BlockPlan, NetworkPlan
+from nas.search_spaces.mobilenet_plan import BlockPlan, NetworkPlan
 from nas.supernets import plain
 from nas.supernets.layers import (
     ElasticBatchNorm,
@@ -16,17 +16,13 @@ from nas.supernets.layers import (
     ElasticDepthwiseConv2d,
     ElasticLinear,
     ElasticSqueezeExcitation,
+    first_channels,
     initialise,
 )
 from nas.supernets.mobilenet_mixture import forward_mixture
 from nas.supernets.statistics import Statistics
-from nas.supernets.steps import Context, Step
+from nas.supernets.steps import Context, State, Step
 from nas.supernets.supernet import Supernet
-
-
-def _activate(x: Tensor, kind: Activation) -> Tensor:
-    """Overwrites `x`, the output of a batch norm, where the gradient allows it."""
-    return F.relu_(x) if kind == "relu" else F.hardswish(x)
 
 
 class ElasticBlock(nn.Module):
@@ -54,15 +50,43 @@ class ElasticBlock(nn.Module):
         projection = biggest.shortcut == "projection"
         self.shortcut = ElasticConv2d(biggest.in_channels, biggest.out_channels) if projection else None
 
-    def forward(self, x: Tensor, plan: BlockPlan, context: Context) -> Tensor:
-        """[B, C, H, W] to [B, plan.out_channels, H', W']."""
-        y = x
-        if self.expand is not None and self.expand_norm is not None:
-            y = _activate(context.normalise(self.expand_norm, self.expand(y, plan.expanded)), plan.activation)
-        y = _activate(context.normalise(self.depthwise_norm, self.depthwise(y, plan.kernel)), plan.activation)
+    def steps(self, plan: BlockPlan) -> list[Step]:
+        """Expand, depthwise, project; what the first two compute for fewer channels is the beginning of it for more."""
+        at, e = (plan.stage, plan.index), plan.expanded
+        area_in, area = plan.in_size**2, plan.out_size**2
+        depthwise, project = area * e * plan.kernel**2, plan.macs - area * e * plan.kernel**2
+        steps = []
+        if self.expand is not None:
+            macs = area_in * plan.in_channels * e
+            project -= macs
+            steps.append(Step(("expand", at), lambda x, c: self._expand(x, plan, c), macs, e))
+        steps.append(Step(("depthwise", at, plan.kernel), lambda x, c: self._depthwise(x, plan, c), depthwise, e))
+        key = ("project", at, e, plan.out_channels)
+        steps.append(Step(key, lambda x, c: self._project(x, plan, c), project))
+        return steps
+
+    def _expand(self, x: State, plan: BlockPlan, context: Context) -> State:
+        """[B, plan.in_channels, H, W] to itself and [B, plan.expanded, H, W]."""
+        x = _map(x)
+        assert self.expand is not None
+        assert self.expand_norm is not None
+        weight = self.expand.sliced(plan.in_channels, plan.expanded)
+        return x, context.unit(x, weight, self.expand_norm, plan.activation)
+
+    def _depthwise(self, state: State, plan: BlockPlan, context: Context) -> State:
+        """Input and expanded map, to input and [B, plan.expanded, H', W']."""
+        x, y = (state, state) if isinstance(state, Tensor) else state
+        y, weight = first_channels(y, plan.expanded), self.depthwise.sliced(plan.expanded, plan.kernel)
+        stride = self.depthwise.stride
+        return x, context.unit(y, weight, self.depthwise_norm, plan.activation, stride=stride, groups=plan.expanded)
+
+    def _project(self, state: State, plan: BlockPlan, context: Context) -> State:
+        """Input and depthwise map, to [B, plan.out_channels, H', W']."""
+        x, y = state
+        y = first_channels(y, plan.expanded)
         if self.squeeze is not None:
             y = self.squeeze(y, plan.squeezed)
-        y = context.normalise(self.project_norm, self.project(y, plan.out_channels))
+        y = context.unit(y, self.project.sliced(plan.expanded, plan.out_channels), self.project_norm, None)
         if plan.shortcut == "none":
             return y
         y = context.dropped(y, self.depth)
@@ -137,12 +161,12 @@ class MobileNetSupernet(Supernet):
         """Resize, stem, one step a block, head."""
         plan = self.space.plan(arch)
         steps = [
-            Step(("resize", plan.resolution), lambda x, _: plain.resized(x, plan.resolution)),
-            Step("stem", lambda x, c: self.run_stem(x, plan, c)),
+            Step(("resize", plan.resolution), lambda x, _: plain.resized(_map(x), plan.resolution)),
+            Step("stem", lambda x, c: self.run_stem(_map(x), plan, c), plan.stem_cost[1]),
         ]
         for block in plan.blocks:
-            steps.append(Step(block, lambda x, c, b=block: self.block(b.stage, b.index)(x, b, c)))  # type: ignore[misc]
-        steps.append(Step("head", lambda x, c: self.run_head(x, plan, c)))
+            steps += self.block(block.stage, block.index).steps(block)
+        steps.append(Step("head", lambda x, c: self.run_head(_map(x), plan, c), plan.head_cost[1]))
         return steps
 
     def mixed(self, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
@@ -151,14 +175,13 @@ class MobileNetSupernet(Supernet):
 
     def run_stem(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """[B, C, H, W] at the chosen resolution to the first block's input."""
-        # Of one-channel images torch cannot tell the memory format and goes on with the one in which
-        # gradients of depthwise convolutions take twice as long.
-        x = self.stem(x, plan.stem_channels).contiguous(memory_format=torch.channels_last)
-        return _activate(context.normalise(self.stem_norm, x), plan.stem_activation)
+        weight = self.stem.sliced(plan.in_channels, plan.stem_channels)
+        return context.unit(x, weight, self.stem_norm, plan.stem_activation, stride=self.stem.stride)
 
     def run_head(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """The last block's output to logits [B, K]."""
-        x = F.hardswish(context.normalise(self.head_norm, self.head(x, plan.head_channels))).mean((2, 3))
+        weight = self.head.sliced(plan.last_channels, plan.head_channels)
+        x = context.unit(x, weight, self.head_norm, "hswish").mean((2, 3))
         if self.mix is not None:
             x = F.hardswish(self.mix(x, plan.mix_channels))
         if context.regularisation is not None and context.regularisation.dropout > 0:
@@ -191,6 +214,11 @@ class MobileNetSupernet(Supernet):
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(var)
         return network.eval()
+
+
+def _map(state: State) -> Tensor:
+    assert isinstance(state, Tensor)
+    return state
 
 
 def _copy(target: nn.Module, weight: Tensor, bias: Tensor | None = None) -> None:

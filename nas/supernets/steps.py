@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
 
+from nas.search_spaces.mobilenet_plan import Activation
 from nas.supernets.layers import ElasticBatchNorm
 from nas.supernets.statistics import Statistics
 
 Normalise = Callable[[ElasticBatchNorm, Tensor], Tensor]
+State = Tensor | tuple[Tensor, ...]  # what one step hands to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,41 @@ class Regularisation:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """How a pass normalises, and whether it is regularised."""
+    """How a pass normalises, and whether it is regularised.
+
+    Args:
+        normalise: What a batch norm does.
+        regularisation: Noise; None for none.
+        folded: Batch-norm statistics to fold into the weights of the convolution before each norm, in place of
+            `normalise`; faster without gradients, equal but for rounding.
+    """
 
     normalise: Normalise
     regularisation: Regularisation | None = None
+    folded: Statistics | None = None
+
+    def unit(
+        self, x: Tensor, weight: Tensor, norm: ElasticBatchNorm, activation: Activation | None, *,
+        stride: int = 1, groups: int = 1,
+    ) -> Tensor:  # fmt: skip
+        """Convolution, batch norm, nonlinearity: [B, C, H, W] to [B, C', H', W'].
+
+        Args:
+            x: [B, C, H, W].
+            weight: [C', C / groups, k, k]; padding keeps the map size at stride 1.
+            norm: The batch norm behind it.
+            activation: None for a linear unit.
+            stride: Of the convolution.
+            groups: Of the convolution.
+        """
+        bias: Tensor | None = None
+        if self.folded is not None:
+            weight, bias = norm.folded(weight, *self.folded.layer(norm.name))
+        y = F.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
+        # Of one-channel images torch cannot tell the memory format and goes on with the one in which
+        # gradients of depthwise convolutions take twice as long.
+        y = y.contiguous(memory_format=torch.channels_last)
+        return activated(y if self.folded is not None else self.normalise(norm, y), activation)
 
     def dropped(self, branch: Tensor, depth: float) -> Tensor:
         """A residual branch [B, C, H, W] under drop-connect; `depth` is its block's position in 0..1."""
@@ -48,6 +82,15 @@ class Context:
             return branch
         drop = self.regularisation.drop_connect * depth
         return branch * self.regularisation.keep((len(branch), 1, 1, 1), drop, branch)
+
+
+def activated(x: Tensor, kind: Activation | None) -> Tensor:
+    """The nonlinearity called `kind`; overwrites `x`, the output of a batch norm, where the gradient allows it."""
+    if kind is None:
+        return x
+    if kind == "relu":
+        return F.relu_(x)
+    return F.hardswish(x, inplace=not x.requires_grad)
 
 
 def by_batch(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
@@ -65,18 +108,23 @@ class Step:
     """One link of the chain.
 
     Args:
-        key: Everything that the output depends on besides the input; equal prefixes of keys mean equal activations.
-        body: What it computes.
+        key: Everything that the output depends on besides the input and `width`. Steps behind equal prefixes of keys
+            compute the same, but for width: there the narrower output is the beginning of the wider one.
+        body: What it computes. It takes the first channels of a state that is wider than it needs.
+        macs: Multiply-adds for one image.
+        width: Channels of the output where narrower ones are its beginning; 0 for steps of one width.
     """
 
     key: Hashable
-    body: Callable[[Tensor, Context], Tensor]
+    body: Callable[[State, Context], State]
+    macs: int = 0
+    width: int = 0
 
-    def __call__(self, x: Tensor, statistics: Statistics) -> Tensor:
+    def __call__(self, x: State, statistics: Statistics) -> State:
         """Run with stored batch-norm statistics."""
         return self.body(x, Context(by_statistics(statistics)))
 
-    def measure(self, x: Tensor) -> tuple[Tensor, Statistics]:
+    def measure(self, x: State) -> tuple[State, Statistics]:
         """Run normalised by the batch, and return the statistics met on the way."""
         layers: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -85,4 +133,14 @@ class Step:
             layers[norm.name] = (mean, var)
             return y
 
-        return self.body(x, Context(normalise)), Statistics(layers, x.shape[0])
+        images = len(x) if isinstance(x, Tensor) else len(x[0])
+        return self.body(x, Context(normalise)), Statistics(layers, images)
+
+
+def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:
+    """Run a whole chain: images [B, C, H, W] to logits [B, K]."""
+    state: State = x
+    for step in steps:
+        state = step.body(state, context)
+    assert isinstance(state, Tensor)
+    return state

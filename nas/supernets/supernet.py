@@ -10,7 +10,7 @@ from nas.errors import UsageError
 from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets.statistics import Statistics
-from nas.supernets.steps import Context, Regularisation, Step, by_batch, by_statistics
+from nas.supernets.steps import Context, Regularisation, Step, by_batch, by_statistics, composed
 
 
 class Supernet(nn.Module, ABC):
@@ -75,6 +75,4 @@ class Supernet(nn.Module, ABC):
             raise UsageError("in eval mode a supernet needs statistics=...; get them from nas.supernets.calibrate")
         else:
             context = Context(by_statistics(statistics))
-        for step in self.steps(arch):
-            x = step.body(x, context)
-        return x
+        return composed(self.steps(arch), x, context)

@@ -15,6 +15,7 @@ from nas.errors import UsageError
 from nas.relaxation import Mixture
 from nas.search_spaces import Architecture
 from nas.supernets import Regularisation, Statistics, Supernet, calibrate
+from nas.supernets.steps import Context, State, by_batch, composed
 
 PROPERTY = settings(
     max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -49,6 +50,11 @@ def count_macs(network: nn.Module, x: torch.Tensor) -> int:
     for handle in handles:
         handle.remove()
     return total
+
+
+def maps(state: State) -> tuple[torch.Tensor, ...]:
+    """The tensors of a state."""
+    return (state,) if isinstance(state, torch.Tensor) else state
 
 
 class SupernetContract:
@@ -168,17 +174,38 @@ class SupernetContract:
             expected = supernet.eval()(images, arch, statistics=statistics)
         torch.testing.assert_close(x, expected, rtol=0, atol=0)
 
-    def test_equal_key_prefixes_mean_equal_activations(self, supernet: Supernet, images: torch.Tensor) -> None:
-        seen: dict[tuple[object, ...], torch.Tensor] = {}
+    def test_behind_equal_keys_the_narrower_is_the_beginning_of_the_wider(
+        self, supernet: Supernet, images: torch.Tensor
+    ) -> None:
+        seen: dict[tuple[object, ...], State] = {}
         met = 0
         with torch.no_grad():
             for seed in range(12):
-                x, prefix = images, ()
+                state, prefix = images, ()
                 for step in supernet.steps(self.member(supernet, seed)):
-                    x, prefix = step.measure(x)[0], (*prefix, step.key)
+                    state, prefix = step.measure(state)[0], (*prefix, step.key)
                     met += prefix in seen
-                    torch.testing.assert_close(x, seen.setdefault(prefix, x), rtol=0, atol=0)
+                    for ours, theirs in zip(maps(state), maps(seen.setdefault(prefix, state)), strict=True):
+                        assert step.width or ours.shape == theirs.shape
+                        shared = min(ours.shape[1], theirs.shape[1])
+                        torch.testing.assert_close(ours[:, :shared], theirs[:, :shared], rtol=0, atol=1e-5)
         assert met > 0
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_folded_statistics_change_nothing(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        arch = self.member(supernet, seed)
+        statistics = calibrate(supernet, [arch], images)[0]
+        with torch.no_grad():
+            expected = supernet.eval()(images, arch, statistics=statistics)
+            folded = composed(supernet.steps(arch), images, Context(by_batch, folded=statistics))
+        torch.testing.assert_close(folded, expected, rtol=1e-4, atol=1e-4)
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_macs_of_the_steps_add_up(self, supernet: Supernet, seed: int) -> None:
+        arch = self.member(supernet, seed)
+        assert sum(step.macs for step in supernet.steps(arch)) == supernet.space.cost(arch).macs
 
     def test_calibration_changes_nothing(self, supernet: Supernet, images: torch.Tensor) -> None:
         before = copy.deepcopy(supernet.state_dict())
