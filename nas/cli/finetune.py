@@ -77,7 +77,7 @@ def finetune(
 
 def scores(network: nn.Module, data: ImageData, *, device: str) -> dict[str, float]:
     """Accuracy and loss of a plain network on the validation and the test split."""
-    from nas.evaluation.supernet_evaluator import score
+    from nas.evaluation.scores import score
 
     metrics = dict[str, float]()
     network = network.to(device).eval()

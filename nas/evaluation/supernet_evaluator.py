@@ -1,35 +1,65 @@
-"""Accuracy of sub-networks with inherited weights, after calibrating their batch norms."""
+"""Accuracy of sub-networks with inherited weights, a population at a time.
+
+A population is a trie of steps. Batch norms are calibrated and images scored chunk by chunk, depth first, so that each
+distinct prefix runs once a chunk and only one path's activations are held.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, final
 
+import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas.data import ImageData
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Metrics
-from nas.search_spaces import Architecture
+from nas.evaluation.population import Population, Room, prices
+from nas.evaluation.prefix_cache import PrefixCache
+from nas.evaluation.racing import COSTS, Racing
+from nas.evaluation.scores import Scores
+from nas.evaluation.totals import Totals
+from nas.evaluation.trie import ALL, Sharing, build_trie
+from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import Statistics, Supernet, calibrate
 from nas.supernets.training import check_fits
 
+Precision = Literal["float32", "bfloat16"]
+BUDGET_BYTES = 2**30
+CALIBRATION_BATCH = 250
+GROUP = 256  # architectures a trie: what it and the answers need grows with them
+REMEMBERED = 100_000  # results of single architectures
+WORKING = 3  # tensors of the widest step that exist at once while it runs
 
+
+@final
 class SupernetEvaluator:
     """Scores architectures by the weights they inherit.
+
+    Architectures of a call share what they have in common: stem and first blocks, their batch-norm statistics, the
+    widest of expansions that differ only in width. Results and activations of common prefixes are remembered from
+    call to call; create a new evaluator when the weights have changed.
 
     Args:
         supernet: The shared weights; nothing of them changes but eval mode is set.
         data: The images: its calibration split for batch norms, `split` for scores.
         split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
             and `test_loss`, which no search sees.
-        batch_size: Images a pass.
+        batch_size: Most images a pass while scoring; fewer where the budget asks for it. Changes no result.
         device: "cpu" or "cuda".
+        budget_bytes: For all activations, those kept for the next call included. The network, the images and the
+            answers (5 bytes an image and architecture) come on top.
+        precision: "bfloat16" runs convolutions and linear layers so; results then differ a little.
+        racing: Stops candidates that cannot win; their metrics have `partial_images`, and depend on who else is in
+            the call. None: every architecture sees every image.
+        sharing: Switches parts of the sharing off, for measurements.
 
     Raises:
-        UsageError: The data do not fit the supernet, or no such split.
+        UsageError: The data do not fit the supernet, no such split or precision, or a budget that is too small.
     """
 
     def __init__(
@@ -38,54 +68,127 @@ class SupernetEvaluator:
         data: ImageData,
         *,
         split: Literal["validation", "test"] = "validation",
-        batch_size: int = 500,
+        batch_size: int = 250,
         device: str = "cpu",
+        budget_bytes: int = BUDGET_BYTES,
+        precision: Precision = "float32",
+        racing: Racing | None = None,
+        sharing: Sharing = ALL,
     ) -> None:
-        if split not in ("validation", "test"):
-            raise UsageError(f"split must be 'validation' or 'test', got {split!r}")
+        _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()
         self._prefix = "test_" if split == "test" else ""
-        self._calibration = _normalised(data, data.calibration.images, device)
-        chosen = data.split(split)
-        self._images = _normalised(data, chosen.images, device)
-        self._labels = chosen.labels.to(device)
-        self._batch_size = batch_size
+        self._device, self._precision, self._racing, self._sharing = torch.device(device), precision, racing, sharing
+        self._preprocessing = data.preprocessing
+        shown = data.split(split)
+        # Rounds of a race need each stretch of images to be like the whole.
+        order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
+        self._labels = shown.labels[order].to(device)
+        count = len(data.calibration)
+        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // CALIBRATION_BATCH))
+        batch, self._room = _divided(supernet, budget_bytes, batch_size, len(self._calibration[0]))
+        self._shown = torch.split(shown.images[order].to(device), batch)
+        itemsize = 4 if precision == "float32" else 2
+        self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, count + len(shown), itemsize)
+        self._results: dict[Architecture, Metrics] = {}
+        self._totals = Totals()
+
+    @property
+    def totals(self) -> Totals:
+        """What was done so far, and what sharing and racing saved."""
+        return self._totals
 
     def statistics(self, arch: Architecture) -> Statistics:
         """Batch-norm statistics of `arch` on the calibration split."""
-        return calibrate(self._supernet, [arch], self._calibration)[0]
+        images = self._normalised(torch.cat(self._calibration))
+        return calibrate(self._supernet, [arch], images, batch_size=CALIBRATION_BATCH)[0]
 
+    @torch.inference_mode()
     def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
-        """Accuracy (a fraction) and mean cross-entropy of each architecture; identical ones are scored once."""
-        unique = {arch: self._score(arch) for arch in dict.fromkeys(archs)}
-        return [dict(unique[arch]) for arch in archs]
+        """Accuracy (a fraction) and mean cross-entropy of each architecture; identical ones are scored once.
 
-    @torch.no_grad()
-    def _score(self, arch: Architecture) -> Metrics:
-        network = self._supernet.extract(arch, self.statistics(arch)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        metrics = score(network, self._images, self._labels, batch_size=self._batch_size)
-        return {self._prefix + name: value for name, value in metrics.items()}
+        Raises:
+            UsageError: An architecture of another space.
+        """
+        began = time.monotonic()
+        known = self._results
+        fresh = in_network_order(self._supernet.space, [a for a in dict.fromkeys(archs) if a not in known])
+        done, raced = 0.0, 0.0
+        for start in range(0, len(fresh), GROUP):
+            group = fresh[start : start + GROUP]
+            metrics, ran, stopped = self._group(group)
+            done, raced = done + ran, raced + stopped
+            known.update(zip(group, metrics, strict=True))
+        found = [dict(known[arch]) for arch in archs]
+        while len(known) > REMEMBERED:
+            del known[next(iter(known))]
+        macs = self._supernet.space.costs(archs)["macs"].sum() if archs else 0
+        alone = float(macs) * (len(self._labels) + sum(map(len, self._calibration)))
+        self._totals += Totals(len(archs), time.monotonic() - began, alone, alone - done - raced, raced)
+        return [{self._prefix + name: value for name, value in metrics.items()} for metrics in found]
+
+    def _group(self, archs: Sequence[Architecture]) -> tuple[list[Metrics], float, float]:
+        """Metrics of different architectures, multiply-adds done, and those that racing saved."""
+        trie = build_trie(self._supernet, archs, self._sharing)
+        self._cache.choose(trie)
+        population = Population(trie, self._cache, self._chunk, self._room, folding=self._sharing.folding)
+        scores, costs = Scores(len(archs), self._labels), self._supernet.space.costs(archs)
+        named = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
+        first = len(self._calibration)
+        with self._autocast():
+            population.calibrate(range(first))
+            population.score(
+                range(first, first + len(self._shown)), scores, racing=self._racing,
+                costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),
+            )  # fmt: skip
+        self._cache.settle(first + len(self._shown))
+        unseen = len(self._labels) - np.array(scores.seen)
+        return scores.metrics(), population.macs, float((costs["macs"] * unseen).sum())
+
+    def _chunk(self, index: int) -> Tensor:
+        """Normalised images of a chunk: calibration batches first, then what is scored."""
+        return self._normalised([*self._calibration, *self._shown][index])
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return self._preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._precision == "float32":
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=torch.bfloat16)
 
 
-@torch.no_grad()
-def score(network: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> Metrics:
-    """Accuracy (a fraction) and mean cross-entropy of a network in eval mode.
+def in_network_order(space: SearchSpace, archs: Sequence[Architecture]) -> list[Architecture]:
+    """Sorted by their genes, first gene first, so that common beginnings come together."""
+    rows = space.indices(archs).tolist() if archs else []
+    return [arch for _, arch in sorted(zip(rows, archs, strict=True), key=lambda pair: pair[0])]
 
-    Args:
-        network: Maps normalised images to logits [B, K].
-        images: Normalised images [N, C, H, W].
-        labels: [N].
-        batch_size: Images a pass.
+
+def _divided(supernet: Supernet, budget: int, batch_size: int, calibration: int) -> tuple[int, Room]:
+    """Images a pass, and what the bytes are for.
+
+    Raises:
+        UsageError: They are too few for one batch of calibration images.
     """
-    right, loss = 0, 0.0
-    for start in range(0, len(labels), batch_size):
-        x, y = images[start : start + batch_size], labels[start : start + batch_size]
-        logits = network(x)
-        right += int((logits.argmax(1) == y).sum())
-        loss += float(F.cross_entropy(logits, y, reduction="sum"))
-    return {"accuracy": right / len(labels), "loss": loss / len(labels)}
+    sizes = [step.size * 4 for step in supernet.steps(supernet.space.largest())]
+    working, path, weights = WORKING * max(sizes), sum(sizes), budget // 8
+    batch = max(1, min(batch_size, (budget - weights) // working))
+    most = max(batch, calibration)
+    left = budget - weights - most * working
+    if left < 0:
+        raise UsageError(
+            f"a budget of {budget:,} bytes does not hold one batch of {calibration} calibration images; "
+            f"give at least {-(-8 * calibration * working // 7):,}"
+        )
+    waiting = min(left, most * path)
+    return batch, Room(waiting, weights, left - waiting)
 
 
-def _normalised(data: ImageData, images: Tensor, device: str) -> Tensor:
-    return data.preprocessing.normalise(images.to(device)).contiguous(memory_format=torch.channels_last)
+def _check(split: str, precision: str, batch_size: int) -> None:
+    if split not in ("validation", "test"):
+        raise UsageError(f"split must be 'validation' or 'test', got {split!r}")
+    if precision not in ("float32", "bfloat16"):
+        raise UsageError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
+    if batch_size < 1:
+        raise UsageError(f"batch size must be at least 1, got {batch_size}")

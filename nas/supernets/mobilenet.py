@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
@@ -59,10 +61,11 @@ class ElasticBlock(nn.Module):
         if self.expand is not None:
             macs = area_in * plan.in_channels * e
             project -= macs
-            steps.append(Step(("expand", at), lambda x, c: self._expand(x, plan, c), macs, e))
-        steps.append(Step(("depthwise", at, plan.kernel), lambda x, c: self._depthwise(x, plan, c), depthwise, e))
+            steps.append(Step(("expand", at), lambda x, c: self._expand(x, plan, c), macs, area_in * e, e))
+        key: Hashable = ("depthwise", at, plan.kernel)
+        steps.append(Step(key, lambda x, c: self._depthwise(x, plan, c), depthwise, area * e, e))
         key = ("project", at, e, plan.out_channels)
-        steps.append(Step(key, lambda x, c: self._project(x, plan, c), project))
+        steps.append(Step(key, lambda x, c: self._project(x, plan, c), project, area * plan.out_channels))
         return steps
 
     def _expand(self, x: State, plan: BlockPlan, context: Context) -> State:
@@ -70,15 +73,23 @@ class ElasticBlock(nn.Module):
         x = _map(x)
         assert self.expand is not None
         assert self.expand_norm is not None
-        weight = self.expand.sliced(plan.in_channels, plan.expanded)
-        return x, context.unit(x, weight, self.expand_norm, plan.activation)
+        expand = self.expand
+        return x, context.unit(
+            x, lambda: expand.sliced(plan.in_channels, plan.expanded), self.expand_norm, plan.activation
+        )
 
     def _depthwise(self, state: State, plan: BlockPlan, context: Context) -> State:
         """Input and expanded map, to input and [B, plan.expanded, H', W']."""
         x, y = (state, state) if isinstance(state, Tensor) else state
-        y, weight = first_channels(y, plan.expanded), self.depthwise.sliced(plan.expanded, plan.kernel)
-        stride = self.depthwise.stride
-        return x, context.unit(y, weight, self.depthwise_norm, plan.activation, stride=stride, groups=plan.expanded)
+        y, stride = first_channels(y, plan.expanded), self.depthwise.stride
+        return x, context.unit(
+            y,
+            lambda: self.depthwise.sliced(plan.expanded, plan.kernel),
+            self.depthwise_norm,
+            plan.activation,
+            stride=stride,
+            groups=plan.expanded,
+        )
 
     def _project(self, state: State, plan: BlockPlan, context: Context) -> State:
         """Input and depthwise map, to [B, plan.out_channels, H', W']."""
@@ -86,7 +97,7 @@ class ElasticBlock(nn.Module):
         y = first_channels(y, plan.expanded)
         if self.squeeze is not None:
             y = self.squeeze(y, plan.squeezed)
-        y = context.unit(y, self.project.sliced(plan.expanded, plan.out_channels), self.project_norm, None)
+        y = context.unit(y, lambda: self.project.sliced(plan.expanded, plan.out_channels), self.project_norm, None)
         if plan.shortcut == "none":
             return y
         y = context.dropped(y, self.depth)
@@ -161,12 +172,21 @@ class MobileNetSupernet(Supernet):
         """Resize, stem, one step a block, head."""
         plan = self.space.plan(arch)
         steps = [
-            Step(("resize", plan.resolution), lambda x, _: plain.resized(_map(x), plan.resolution)),
-            Step("stem", lambda x, c: self.run_stem(_map(x), plan, c), plan.stem_cost[1]),
+            Step(
+                ("resize", plan.resolution),
+                lambda x, _: plain.resized(_map(x), plan.resolution),
+                size=plan.in_channels * plan.resolution**2,
+            ),
+            Step(
+                "stem",
+                lambda x, c: self.run_stem(_map(x), plan, c),
+                plan.stem_cost[1],
+                size=plan.stem_channels * plan.stem_size**2,
+            ),
         ]
         for block in plan.blocks:
             steps += self.block(block.stage, block.index).steps(block)
-        steps.append(Step("head", lambda x, c: self.run_head(_map(x), plan, c), plan.head_cost[1]))
+        steps.append(Step("head", lambda x, c: self.run_head(_map(x), plan, c), plan.head_cost[1], plan.num_classes))
         return steps
 
     def mixed(self, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
@@ -175,13 +195,19 @@ class MobileNetSupernet(Supernet):
 
     def run_stem(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """[B, C, H, W] at the chosen resolution to the first block's input."""
-        weight = self.stem.sliced(plan.in_channels, plan.stem_channels)
-        return context.unit(x, weight, self.stem_norm, plan.stem_activation, stride=self.stem.stride)
+        return context.unit(
+            x,
+            lambda: self.stem.sliced(plan.in_channels, plan.stem_channels),
+            self.stem_norm,
+            plan.stem_activation,
+            stride=self.stem.stride,
+        )
 
     def run_head(self, x: Tensor, plan: NetworkPlan, context: Context) -> Tensor:
         """The last block's output to logits [B, K]."""
-        weight = self.head.sliced(plan.last_channels, plan.head_channels)
-        x = context.unit(x, weight, self.head_norm, "hswish").mean((2, 3))
+        x = context.unit(
+            x, lambda: self.head.sliced(plan.last_channels, plan.head_channels), self.head_norm, "hswish"
+        ).mean((2, 3))
         if self.mix is not None:
             x = F.hardswish(self.mix(x, plan.mix_channels))
         if context.regularisation is not None and context.regularisation.dropout > 0:

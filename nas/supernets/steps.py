@@ -47,34 +47,45 @@ class Context:
         regularisation: Noise; None for none.
         folded: Batch-norm statistics to fold into the weights of the convolution before each norm, in place of
             `normalise`; faster without gradients, equal but for rounding.
+        prepared: Weights and biases of units by their norm's name: filled by a step's first run, used by its later
+            ones, which must be of the same step and statistics. None prepares nothing.
     """
 
     normalise: Normalise
     regularisation: Regularisation | None = None
     folded: Statistics | None = None
+    prepared: dict[str, tuple[Tensor, Tensor | None]] | None = None
 
     def unit(
-        self, x: Tensor, weight: Tensor, norm: ElasticBatchNorm, activation: Activation | None, *,
+        self, x: Tensor, sliced: Callable[[], Tensor], norm: ElasticBatchNorm, activation: Activation | None, *,
         stride: int = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
         """Convolution, batch norm, nonlinearity: [B, C, H, W] to [B, C', H', W'].
 
         Args:
             x: [B, C, H, W].
-            weight: [C', C / groups, k, k]; padding keeps the map size at stride 1.
+            sliced: Makes the weight [C', C / groups, k, k]; padding keeps the map size at stride 1.
             norm: The batch norm behind it.
             activation: None for a linear unit.
             stride: Of the convolution.
             groups: Of the convolution.
         """
-        bias: Tensor | None = None
-        if self.folded is not None:
-            weight, bias = norm.folded(weight, *self.folded.layer(norm.name))
+        weight, bias = self._prepared(sliced, norm)
         y = F.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
         # Of one-channel images torch cannot tell the memory format and goes on with the one in which
         # gradients of depthwise convolutions take twice as long.
         y = y.contiguous(memory_format=torch.channels_last)
         return activated(y if self.folded is not None else self.normalise(norm, y), activation)
+
+    def _prepared(self, sliced: Callable[[], Tensor], norm: ElasticBatchNorm) -> tuple[Tensor, Tensor | None]:
+        if self.prepared is not None and (found := self.prepared.get(norm.name)) is not None:
+            return found
+        made: tuple[Tensor, Tensor | None] = sliced(), None
+        if self.folded is not None:
+            made = norm.folded(made[0], *self.folded.layer(norm.name))
+        if self.prepared is not None:
+            self.prepared[norm.name] = made
+        return made
 
     def dropped(self, branch: Tensor, depth: float) -> Tensor:
         """A residual branch [B, C, H, W] under drop-connect; `depth` is its block's position in 0..1."""
@@ -112,20 +123,29 @@ class Step:
             compute the same, but for width: there the narrower output is the beginning of the wider one.
         body: What it computes. It takes the first channels of a state that is wider than it needs.
         macs: Multiply-adds for one image.
+        size: Scalars that it computes and hands on, for one image.
         width: Channels of the output where narrower ones are its beginning; 0 for steps of one width.
     """
 
     key: Hashable
     body: Callable[[State, Context], State]
     macs: int = 0
+    size: int = 0
     width: int = 0
 
     def __call__(self, x: State, statistics: Statistics) -> State:
         """Run with stored batch-norm statistics."""
         return self.body(x, Context(by_statistics(statistics)))
 
-    def measure(self, x: State) -> tuple[State, Statistics]:
-        """Run normalised by the batch, and return the statistics met on the way."""
+    def measure(
+        self, x: State, prepared: dict[str, tuple[Tensor, Tensor | None]] | None = None
+    ) -> tuple[State, Statistics]:
+        """Run normalised by the batch, and return the statistics met on the way.
+
+        Args:
+            x: The state before this step.
+            prepared: See `Context`.
+        """
         layers: dict[str, tuple[Tensor, Tensor]] = {}
 
         def normalise(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
@@ -134,7 +154,7 @@ class Step:
             return y
 
         images = len(x) if isinstance(x, Tensor) else len(x[0])
-        return self.body(x, Context(normalise)), Statistics(layers, images)
+        return self.body(x, Context(normalise, prepared=prepared)), Statistics(layers, images)
 
 
 def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:

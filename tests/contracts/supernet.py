@@ -203,6 +203,18 @@ class SupernetContract:
 
     @PROPERTY
     @given(seed=seeds)
+    def test_steps_know_the_size_of_what_they_hand_on(
+        self, supernet: Supernet, images: torch.Tensor, seed: int
+    ) -> None:
+        state: State = images
+        with torch.no_grad():
+            for step in supernet.steps(self.member(supernet, seed)):
+                state = step.measure(state)[0]
+                assert step.size == maps(state)[-1][0].numel()
+                assert not step.width or step.width == maps(state)[-1].shape[1]
+
+    @PROPERTY
+    @given(seed=seeds)
     def test_macs_of_the_steps_add_up(self, supernet: Supernet, seed: int) -> None:
         arch = self.member(supernet, seed)
         assert sum(step.macs for step in supernet.steps(arch)) == supernet.space.cost(arch).macs

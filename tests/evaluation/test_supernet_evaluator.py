@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +11,12 @@ import torch
 
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator
+from nas.evaluation.racing import Racing
+from nas.evaluation.scores import score
+from nas.evaluation.trie import ALL, Sharing
+from nas.search_spaces import Architecture, Objective, SearchSpace
 from nas.supernets import MobileNetSupernet, calibrate, train
-from nas.supernets.plain import MobileNet
+from tests.contracts.supernet import randomise
 from tests.images import stripes
 from tests.spaces import SPACES
 
@@ -50,15 +56,104 @@ def test_metrics_are_those_of_forward(trained: MobileNetSupernet) -> None:
 
 def test_no_pass_is_larger_than_the_batch_size(trained: MobileNetSupernet, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = list[int]()
+    run_head = MobileNetSupernet.run_head
 
-    def forward(network: MobileNet, x: torch.Tensor) -> torch.Tensor:
+    def watched(supernet: MobileNetSupernet, x: torch.Tensor, *args: Any) -> torch.Tensor:
         sizes.append(len(x))
-        return torch.zeros(len(x), 5)
+        return run_head(supernet, x, *args)
 
-    monkeypatch.setattr(MobileNet, "forward", forward)
-    SupernetEvaluator(trained, stripes(), batch_size=7).evaluate([trained.space.largest()])
-    assert sum(sizes) == 80
-    assert max(sizes) == 7
+    monkeypatch.setattr(MobileNetSupernet, "run_head", watched)
+    data = stripes()
+    SupernetEvaluator(trained, data, batch_size=7).evaluate([trained.space.largest()])
+    shown = sizes[1:]  # after one calibration batch
+    assert sizes[0] == len(data.calibration)
+    assert sum(shown) == 80
+    assert max(shown) == 7
+
+
+def population(space: SearchSpace, count: int, seed: int = 0) -> list[Architecture]:
+    return space.architectures(space.sample_choices(np.random.default_rng(seed), count))
+
+
+def same(found: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
+    assert [m["accuracy"] for m in found] == [m["accuracy"] for m in expected]
+    assert [m["loss"] for m in found] == pytest.approx([m["loss"] for m in expected], rel=1e-4)
+
+
+@pytest.mark.parametrize("space", ["learned", "crop", "fixed"])
+def test_every_way_of_sharing_gives_the_metrics_of_extracted_networks(space: str) -> None:
+    """Law 5, against networks with no elastic code, normalised by calibrated statistics."""
+    data, supernet = stripes(), MobileNetSupernet(SPACES[space], seed=0)
+    randomise(supernet)
+    archs = population(supernet.space, 24)
+    images = data.preprocessing.normalise(data.validation.images)
+    calibration = data.preprocessing.normalise(data.calibration.images)
+    expected = [
+        score(supernet.extract(arch, calibrate(supernet, [arch], calibration)[0]), images, data.validation.labels)
+        for arch in archs
+    ]
+    for prefixes, widths, folding in itertools.product((False, True), repeat=3):
+        sharing = Sharing(prefixes, widths, folding)
+        same(SupernetEvaluator(supernet, data, sharing=sharing).evaluate(archs), expected)
+
+
+def test_sharing_saves_work_and_says_how_much(trained: MobileNetSupernet) -> None:
+    archs = population(trained.space, 40)
+    together, apart = (
+        SupernetEvaluator(trained, stripes(), sharing=sharing) for sharing in (ALL, Sharing(prefixes=False))
+    )
+    same(together.evaluate([*archs, *archs]), apart.evaluate([*archs, *archs]))
+    data = stripes()
+    macs = sum(trained.space.cost(arch).macs for arch in archs) * (len(data.validation) + len(data.calibration))
+    assert together.totals.macs_alone == apart.totals.macs_alone == 2 * macs
+    assert apart.totals.macs_shared == macs  # only what was asked twice
+    assert together.totals.macs_shared > 1.2 * macs
+    assert together.totals.architectures == 80
+
+
+def test_kept_prefixes_save_work_in_the_next_call_and_change_nothing(trained: MobileNetSupernet) -> None:
+    first, second = population(trained.space, 30), population(trained.space, 30, seed=1)
+    keeping, fresh = SupernetEvaluator(trained, stripes()), SupernetEvaluator(trained, stripes())
+    keeping.evaluate(first)
+    before = keeping.totals
+    expected, again = fresh.evaluate(second), keeping.evaluate(second)
+    same(again, expected)
+    saved = keeping.totals.macs_shared - before.macs_shared
+    assert saved > 1.1 * fresh.totals.macs_shared
+    assert keeping.evaluate(first) == SupernetEvaluator(trained, stripes()).evaluate(first)  # results are remembered
+
+
+def test_a_small_budget_costs_time_but_no_result(trained: MobileNetSupernet) -> None:
+    archs, data = population(trained.space, 12), stripes()
+    with pytest.raises(UsageError, match=r"a budget of 1,000 bytes .* give at least [\d,]+$") as error:
+        SupernetEvaluator(trained, data, budget_bytes=1000)
+    least = int(str(error.value).rsplit(" ", 1)[1].replace(",", ""))
+    tight, roomy = SupernetEvaluator(trained, data, budget_bytes=least), SupernetEvaluator(trained, data)
+    same(tight.evaluate(archs), roomy.evaluate(archs))
+    assert tight.totals.macs_shared < roomy.totals.macs_shared  # it computed some things again
+
+
+def test_racing_keeps_the_best_and_marks_the_stopped(trained: MobileNetSupernet) -> None:
+    data = stripes(2000)
+    archs = population(trained.space, 60)
+    whole = SupernetEvaluator(trained, data, batch_size=50).evaluate(archs)
+    racing = Racing((Objective.parse("accuracy"),), keep=5)
+    evaluator = SupernetEvaluator(trained, data, batch_size=50, racing=racing)
+    raced = evaluator.evaluate(archs)
+    stopped = [m for m in raced if "partial_images" in m]
+    assert 10 < len(stopped) < 60
+    assert all(0 < m["partial_images"] < 1000 for m in stopped)
+    assert evaluator.totals.macs_raced > 0
+    for i in np.argsort([-m["accuracy"] for m in whole], kind="stable")[:5]:
+        assert raced[i] == whole[i]
+
+
+def test_bfloat16_is_near(trained: MobileNetSupernet) -> None:
+    archs = population(trained.space, 4)
+    exact = SupernetEvaluator(trained, stripes()).evaluate(archs)
+    coarse = SupernetEvaluator(trained, stripes(), precision="bfloat16").evaluate(archs)
+    assert [m["loss"] for m in coarse] == pytest.approx([m["loss"] for m in exact], rel=0.1)
+    assert [m["loss"] for m in coarse] != [m["loss"] for m in exact]
 
 
 def test_the_test_split_has_its_own_names_and_images(trained: MobileNetSupernet) -> None:

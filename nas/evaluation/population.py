@@ -1,0 +1,138 @@
+"""One population through calibration and scoring, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nas.evaluation.prefix_cache import PrefixCache
+from nas.evaluation.racing import Racing, round_ends
+from nas.evaluation.scores import Scores
+from nas.evaluation.traversal import Run, Traversal
+from nas.evaluation.trie import Node, Trie
+from nas.supernets import Statistics, pool
+from nas.supernets.steps import Context, State, by_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many bytes may be used for what.
+
+    Args:
+        waiting: Activations that wait for siblings.
+        weights: Weights that are kept ready from chunk to chunk.
+        kept: Activations kept from call to call.
+    """
+
+    waiting: int
+    weights: int
+    kept: int
+
+
+@final
+class Population:
+    """Different architectures on their way through the images.
+
+    Args:
+        trie: What they have in common.
+        cache: Knows outputs of prefixes from earlier populations, and takes those of this one.
+        normalised: Images [B, C, H, W] of a chunk, by its number.
+        room: Bytes.
+        folding: Whether batch norms are folded while scoring.
+    """
+
+    def __init__(
+        self, trie: Trie, cache: PrefixCache, normalised: Callable[[int], Tensor], room: Room, *, folding: bool
+    ) -> None:
+        self._trie, self._cache, self._normalised, self._room, self._folding = trie, cache, normalised, room, folding
+        self._weights_left = 0
+        self.macs = 0.0  # multiply-adds done so far
+
+    def calibrate(self, chunks: Sequence[int]) -> None:
+        """Measure the batch norms of every node that runs; the statistics of all chunks are pooled.
+
+        Args:
+            chunks: One a calibration batch.
+        """
+        self._weights_left = self._room.weights
+        for chunk in chunks:
+
+            def run(node: Node, state: State, chunk: int = chunk) -> State:
+                state, node.parts[chunk] = node.step.measure(state, node.prepared)
+                return state
+
+            self._pass(chunk, run, lambda *_: None)
+        for node in self._trie.nodes():
+            if node.parts:
+                node.statistics, node.parts = pool(list(node.parts.values())), {}
+            node.prepared = {}
+
+    def score(self, chunks: Sequence[int], scores: Scores, *, racing: Racing | None, costs: Tensor) -> None:
+        """Show the images, in rounds where there is a race.
+
+        Args:
+            chunks: What to show, in the order of the answers.
+            scores: Takes the answers.
+            racing: Who may be stopped; None for nobody.
+            costs: [M, K], see `Racing.losers`.
+        """
+        self._weights_left = self._room.weights
+        ends = round_ends(len(chunks), racing.rounds) if racing is not None else []
+        alive, start = list(range(len(self._trie.lines))), 0
+        for done, chunk in enumerate(chunks, 1):
+            shown = 0
+
+            def leaf(node: Node, logits: State, start: int = start) -> None:
+                nonlocal shown
+                assert isinstance(logits, Tensor)
+                shown = len(logits)
+                for member in node.members:
+                    scores.add(member, start, logits)
+
+            self._pass(chunk, self._scored, leaf)
+            start += shown
+            if racing is not None and done in ends:
+                lost = set(racing.losers(scores, alive, costs))
+                alive = [member for member in alive if member not in lost]
+                for member in lost:
+                    self._trie.retire(member)
+
+    def _scored(self, node: Node, state: State) -> State:
+        statistics = node.statistics if node.statistics is not None else Statistics({}, 0)  # a step without norms
+        folded = statistics if self._folding else None
+        return node.step.body(state, Context(by_statistics(statistics), folded=folded, prepared=node.prepared))
+
+    def _pass(self, chunk: int, run: Run, leaf: Callable[[Node, State], None]) -> None:
+        images = self._normalised(chunk)
+
+        def counted(node: Node, state: State) -> State:
+            fresh = node.prepared is not None and not node.prepared
+            state = run(node, state)
+            self.macs += node.step.macs * len(images)
+            if fresh:
+                self._make_room(node)
+            return state
+
+        traversal = Traversal(counted, leaf, allowance=self._room.waiting)
+        known = self._cache.known(self._trie, chunk)
+        traversal(self._trie, images, known, lambda node, state: self._cache.keep(node, chunk, state))
+
+    def _make_room(self, node: Node) -> None:
+        """Keep the weights that a node has just prepared, or do without."""
+        assert node.prepared is not None
+        tensors = [t for pair in node.prepared.values() for t in pair if t is not None]
+        size = sum(t.numel() * t.element_size() for t in tensors)
+        if size > self._weights_left:
+            node.prepared = None
+        else:
+            self._weights_left -= size
+
+
+@torch.no_grad()
+def prices(costs: Sequence[Tensor], members: int) -> Tensor:
+    """[M, K] of K costs [M]; K may be 0."""
+    return torch.stack([cost.double() for cost in costs], 1) if costs else torch.empty(members, 0)
