@@ -21,6 +21,7 @@ from nas.cli.search import search
 from nas.cli.spaces import spaces
 from nas.cli.train import train
 from nas.errors import UnknownName
+from nas.evaluation.allocator import keep_freed_memory
 
 COMMANDS = (spaces, train, search, evaluate, finetune, export, profile)
 
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
     # Before torch is loaded: threads that spin while they wait for each other starve beside any other process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     sys.exit(run(words))
 

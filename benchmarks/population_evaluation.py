@@ -1,0 +1,302 @@
+"""Populations evaluated together against one by one: wall time, equal answers, what each ingredient brings, memory.
+
+The supernet is trained once on CIFAR-10 and kept under build/. Every side is a process of its own, because the
+allocator is set per process; sides run in turns within a repetition. Two jobs: `random` (200 random architectures) and
+`evolution` (20 generations of 50, recorded once and shown to every side).
+
+* R: one by one in the way of Once-for-All's released library: extract, recalibrate on 2,000 images, validate on 5,000;
+  default memory format and allocator; nothing remembered. T: the same made as fast as one by one can be: tuned
+  allocator, channels_last, batch norms folded, identical architectures once.
+* In `evolution` R and T are timed on every fifth architecture and scaled: nothing is shared between architectures there,
+  so time is additive; identical architectures do not occur. Their answers are compared for those architectures.
+
+    python -m benchmarks.population_evaluation                 # everything, three repetitions
+    python -m benchmarks.population_evaluation --jobs random --sides R,T,all --repetitions 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+import nas.data
+from benchmarks import rows
+from benchmarks.inherited_accuracy import benchmark_space
+from nas.data import ImageData
+from nas.evaluation.allocator import keep_freed_memory
+from nas.evaluation.racing import Racing
+from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator
+from nas.evaluation.trie import Sharing
+from nas.search_spaces import Architecture, Objective, SearchSpace
+from nas.supernets import Supernet, build, calibrate, load, save, train
+
+NAME = "population_evaluation"
+DATA = "cifar10:images/cifar10_jpeg.tar.xz"
+BUILD = Path(__file__).resolve().parent.parent / "build" / NAME
+EPOCHS, IMAGES = 4, 20_000
+RANDOM, GENERATIONS, POPULATION, EVERY = 200, 20, 50, 5
+TOP = 10
+GIB = 2**30
+
+# One by one: (tuned allocator, channels_last, folded, identical once).
+ALONE = {
+    "R": (False, False, False, False),
+    "R + allocator": (True, False, False, False),
+    "R + channels_last": (False, True, False, False),
+    "R + folding": (False, False, True, False),
+    "R + duplicates": (False, False, False, True),
+    "R + allocator + channels_last": (True, True, False, False),
+    "T": (True, True, True, True),
+}
+# Together: what the evaluator is told; on top of T, each alone and cumulated.
+TOGETHER: dict[str, dict[str, Any]] = {
+    "chunks": {"sharing": Sharing(prefixes=False, widths=False), "budget_bytes": GIB},
+    "prefixes": {"sharing": Sharing(widths=False), "cache": False},
+    "prefixes + widths": {"cache": False},
+    "all": {},
+    "racing alone": {"sharing": Sharing(prefixes=False, widths=False), "racing": True},
+    "all + racing": {"racing": True},
+    "all + bfloat16": {"precision": "bfloat16"},
+    "all, 256 MiB": {"budget_bytes": GIB // 4},
+}
+INGREDIENTS = ("R + allocator", "R + channels_last", "R + folding", "R + duplicates", "R + allocator + channels_last")
+
+
+def trained() -> Supernet:
+    """The supernet, trained the first time."""
+    if not (BUILD / "supernet.json").exists():
+        data = nas.data.load(DATA, train_images=IMAGES)
+        supernet = build(benchmark_space(), seed=0)
+        train(supernet, data, rule="sandwich", epochs=EPOCHS, seed=0)
+        save(BUILD, supernet, preprocessing=data.preprocessing, recipe={"rule": "sandwich", "epochs": EPOCHS})
+    return load(BUILD).supernet
+
+
+def random_job(space: SearchSpace) -> list[list[Architecture]]:
+    """One call of random architectures."""
+    return [space.architectures(space.sample_choices(np.random.default_rng(0), RANDOM))]
+
+
+def evolution_job(space: SearchSpace, supernet: Supernet, data: ImageData) -> list[list[Architecture]]:
+    """The calls of an evolutionary search, recorded the first time."""
+    from nas import searchers
+    from nas.searchers import Trial
+
+    path = BUILD / "evolution.json"
+    if not path.exists():
+        searcher = searchers.get("evolution")(space, [Objective.parse("accuracy")], [], seed=0)
+        evaluator, calls, number = SupernetEvaluator(supernet, data), [], 0
+        for batch in range(GENERATIONS):
+            asked = searcher.ask(POPULATION)
+            found = evaluator.evaluate(asked)
+            searcher.tell(
+                [Trial(number + i, arch, m, batch) for i, (arch, m) in enumerate(zip(asked, found, strict=True))]
+            )
+            number += len(asked)
+            calls.append(space.indices(asked).tolist())
+        path.write_text(json.dumps(calls))
+    return [space.architectures(np.array(call, dtype=np.int64)) for call in json.loads(path.read_text())]
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Every batch norm of an extracted network folded into the convolution before it."""
+    for block in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(block) - 1):
+            conv, norm = block[i], block[i + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[i], block[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network
+
+
+def calibrated(network: nn.Module, images: Tensor) -> None:
+    """Our estimator on an extracted network: normalise by the batch, pool means and variances."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    inputs: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {norm: [] for norm in norms}
+
+    def measure(norm: nn.Module, args: tuple[Tensor, ...]) -> None:
+        var, mean = torch.var_mean(args[0], dim=(0, 2, 3), correction=0)
+        inputs[norm].append((mean, var))
+
+    handles = [norm.register_forward_pre_hook(measure) for norm in norms]
+    network.train()
+    for batch in torch.tensor_split(images, -(-len(images) // CALIBRATION_BATCH)):
+        network(batch)
+    for handle in handles:
+        handle.remove()
+    for norm, parts in inputs.items():
+        means, variances = torch.stack([m for m, _ in parts]), torch.stack([v for _, v in parts])
+        norm.running_mean.copy_(means.mean(0))
+        norm.running_var.copy_(variances.mean(0) + means.var(0, correction=0))
+    network.eval()
+
+
+@torch.inference_mode()
+def one_by_one(
+    supernet: Supernet, data: ImageData, archs: Sequence[Architecture], *, channels_last: bool, fold: bool, once: bool
+) -> list[Tensor]:
+    """The predictions [N] of each architecture on the validation split."""
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    calibration, images = (
+        data.preprocessing.normalise(part.images).contiguous(memory_format=form)
+        for part in (data.calibration, data.validation)
+    )
+    found: dict[Architecture, Tensor] = {}
+    answers = []
+    for arch in archs:
+        if not once or arch not in found:
+            network: nn.Module
+            if channels_last:  # the fastest calibration that there is alone
+                network = supernet.extract(arch, calibrate(supernet, [arch], calibration)[0])
+            else:
+                network = supernet.extract(arch)
+                calibrated(network, calibration)
+            network = (folded(network) if fold else network).to(memory_format=form)  # type: ignore[call-overload]
+            batches = torch.split(images, CALIBRATION_BATCH)
+            found[arch] = torch.cat([network(batch).argmax(1) for batch in batches])
+        answers.append(found[arch])
+    return answers
+
+
+@torch.inference_mode()
+def together(
+    supernet: Supernet, data: ImageData, calls: Sequence[Sequence[Architecture]], *, sharing: Sharing | None = None,
+    cache: bool = True, racing: bool = False, precision: Any = "float32", budget_bytes: int = GIB,
+) -> tuple[list[float], list[bool], dict[str, float]]:  # fmt: skip
+    """Accuracies, who was stopped, and the evaluator's totals."""
+    race = Racing((Objective.parse("accuracy"),), keep=TOP) if racing else None
+    evaluator = SupernetEvaluator(
+        supernet, data, precision=precision, racing=race, budget_bytes=budget_bytes,
+        **({} if sharing is None else {"sharing": sharing}),
+    )  # fmt: skip
+    if not cache:
+        evaluator._cache._capacity = 0  # measured only: there is no such setting
+    metrics = [m for call in calls for m in evaluator.evaluate(call)]
+    return [m["accuracy"] for m in metrics], ["partial_images" in m for m in metrics], evaluator.totals.to_json()
+
+
+def run_side(job: str, side: str) -> dict[str, Any]:
+    """One side in this process."""
+    if ALONE.get(side, (True,))[0] and not keep_freed_memory():
+        print("the allocator's settings are not available here", file=sys.stderr)
+    supernet, data = trained(), nas.data.load(DATA, train_images=IMAGES)
+    space = supernet.space
+    calls = random_job(space) if job == "random" else evolution_job(space, supernet, data)
+    count = sum(map(len, calls))
+    began = time.perf_counter()
+    if side in ALONE:
+        _, channels_last, fold, once = ALONE[side]
+        archs = [arch for call in calls for arch in call]
+        if job == "evolution":
+            archs = archs[::EVERY]
+        began = time.perf_counter()
+        answers = one_by_one(supernet, data, archs, channels_last=channels_last, fold=fold, once=once)
+        seconds = (time.perf_counter() - began) * count / len(archs)
+        accuracies = [float((answer == data.validation.labels).float().mean()) for answer in answers]
+        return {"wall_s": seconds, "accuracy": accuracies, "timed": len(archs), "architectures": count}
+    before = resident()
+    began = time.perf_counter()
+    accuracies, stopped, totals = together(supernet, data, calls, **TOGETHER[side])
+    seconds = time.perf_counter() - began
+    return {
+        "wall_s": seconds, "accuracy": accuracies, "timed": count, "architectures": count, "stopped": sum(stopped),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, **totals,
+    }  # fmt: skip
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def measured(job: str, side: str, repetition: int, threads: int) -> dict[str, Any]:
+    """One side in a fresh process, and its row; skipped where the row is there."""
+    key = {"job": job, "side": side, "repetition": repetition, "threads": threads}
+    found = rows.finished(NAME, key)
+    if found is None:
+        command = [sys.executable, "-m", f"benchmarks.{NAME}", "--side", side, "--jobs", job]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+        rows.append(NAME, key, found)
+        print(job, side, repetition, f"{found['wall_s']:.1f} s", flush=True)
+    return found
+
+
+def summary(job: str, repetitions: int, threads: int) -> None:
+    """Medians, ratios to R and T, and how many answers differ from T's."""
+    sides = [*ALONE, *TOGETHER]
+    runs = {
+        side: [
+            values for i in range(repetitions)
+            if (values := rows.finished(NAME, {"job": job, "side": side, "repetition": i, "threads": threads}))
+        ]
+        for side in sides
+    }  # fmt: skip
+    times = {side: statistics.median(v["wall_s"] for v in found) for side, found in runs.items() if found}
+    if "R" not in times or "T" not in times:
+        return
+    reference = runs["T"][0]["accuracy"]
+    for side, seconds in times.items():
+        first = runs[side][0]
+        own = first["accuracy"][:: EVERY if job == "evolution" and side not in ALONE else 1]
+        images = 5000
+        differing = sum(abs(a - b) for a, b in zip(own, reference, strict=True)) * images
+        values: dict[str, Any] = {
+            "repetitions": len(runs[side]), "wall_s": seconds, "times_R": times["R"] / seconds,
+            "times_T": times["T"] / seconds, "architectures_per_s": first["architectures"] / seconds,
+        }  # fmt: skip
+        if first.get("stopped"):
+            best = np.argsort(-np.array(runs["all"][0]["accuracy"]), kind="stable")[:TOP]
+            kept = np.argsort(-np.array(first["accuracy"]), kind="stable")[:TOP]
+            values |= {"stopped": first["stopped"], "same_top_10": len(set(best.tolist()) & set(kept.tolist()))}
+        else:
+            values["answers_differing_per_10000"] = differing / (len(own) * images) * 10_000
+        for name in ("peak_bytes", "share_saved_by_prefixes", "share_saved_by_racing"):
+            if name in first:
+                values[name] = first[name]
+        rows.append(f"{NAME}_summary", {"job": job, "side": side, "threads": threads}, values)
+        print(job, side, {k: round(v, 3) for k, v in values.items()}, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", default="random,evolution")
+    parser.add_argument("--sides", default=",".join(["R", "T", *TOGETHER]))
+    parser.add_argument("--ingredients", action="store_true", help="also the steps from R to T, one repetition")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--side", help="one side in this process; prints one line of JSON")
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(run_side(options.jobs, options.side)))
+        return
+    supernet = trained()
+    evolution_job(supernet.space, supernet, nas.data.load(DATA, train_images=IMAGES))
+    for repetition in range(options.repetitions):
+        for job in options.jobs.split(","):
+            for side in options.sides.split(","):
+                measured(job, side, repetition, options.threads)
+            for side in INGREDIENTS if options.ingredients and job == "random" else ():
+                measured(job, side, repetition, options.threads)
+    for job in options.jobs.split(","):
+        summary(job, options.repetitions, options.threads)
+
+
+if __name__ == "__main__":
+    main()
