@@ -7,8 +7,8 @@ allocator is set per process; sides run in turns within a repetition. Two jobs: 
 * R: one by one in the way of Once-for-All's released library: extract, recalibrate on 2,000 images, validate on 5,000;
   default memory format and allocator; nothing remembered. T: the same made as fast as one by one can be: tuned
   allocator, channels_last, batch norms folded, identical architectures once.
-* In `evolution` R and T are timed on every fifth architecture and scaled: nothing is shared between architectures there,
-  so time is additive; identical architectures do not occur. Their answers are compared for those architectures.
+* In `evolution` R and T are timed on every fifth architecture and scaled: they share nothing between architectures, so
+  time is additive; identical architectures do not occur. Predictions are compared for those architectures.
 
     python -m benchmarks.population_evaluation                 # everything, three repetitions
     python -m benchmarks.population_evaluation --jobs random --sides R,T,all --repetitions 1
@@ -24,7 +24,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ from benchmarks.inherited_accuracy import benchmark_space
 from nas.data import ImageData
 from nas.evaluation.allocator import keep_freed_memory
 from nas.evaluation.racing import Racing
-from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator
+from nas.evaluation.scores import Scores
+from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator, in_network_order
 from nas.evaluation.trie import Sharing
 from nas.search_spaces import Architecture, Objective, SearchSpace
 from nas.supernets import Supernet, build, calibrate, load, save, train
@@ -188,6 +190,57 @@ def together(
     return [m["accuracy"] for m in metrics], ["partial_images" in m for m in metrics], evaluator.totals.to_json()
 
 
+@contextmanager
+def recorded() -> Iterator[list[Tensor]]:
+    """Every prediction made meanwhile, [M, N] a population, in the order in which images are shown."""
+    tables, add = list[Tensor](), Scores.add
+    owners = dict[int, Tensor]()
+
+    def watched(scores: Scores, member: int, start: int, logits: Tensor) -> None:
+        if id(scores) not in owners:
+            owners[id(scores)] = torch.full(scores.right.shape, -1, dtype=torch.int8)
+            tables.append(owners[id(scores)])
+            kept.append(scores)
+        owners[id(scores)][member, start : start + len(logits)] = logits.argmax(1).to(torch.int8)
+        add(scores, member, start, logits)
+
+    kept = list[Scores]()  # so that no id is used twice
+    Scores.add = watched  # type: ignore[method-assign]
+    try:
+        yield tables
+    finally:
+        Scores.add = add  # type: ignore[method-assign]
+
+
+def predictions(supernet: Supernet, data: ImageData, calls: Sequence[Sequence[Architecture]], side: str) -> Tensor:
+    """[M, N]: what the evaluator predicts for each architecture of all calls, images in their own order."""
+    with recorded() as tables:
+        together(supernet, data, calls, **TOGETHER[side])
+    order = torch.randperm(len(data.validation), generator=torch.Generator().manual_seed(0))
+    known: dict[Architecture, Tensor] = {}
+    for call, table in zip(calls, tables, strict=True):
+        fresh = in_network_order(supernet.space, [arch for arch in dict.fromkeys(call) if arch not in known])
+        for arch, row in zip(fresh, table, strict=True):
+            known[arch] = torch.empty_like(row).index_copy_(0, order, row)
+    return torch.stack([known[arch] for call in calls for arch in call])
+
+
+def run_answers(job: str) -> dict[str, Any]:
+    """How many predictions of the evaluator differ from those of one by one, on every fifth architecture."""
+    keep_freed_memory()
+    supernet, data = trained(), nas.data.load(DATA, train_images=IMAGES)
+    calls = random_job(supernet.space) if job == "random" else evolution_job(supernet.space, supernet, data)
+    archs = [arch for call in calls for arch in call]
+    expected = torch.stack(one_by_one(supernet, data, archs[::EVERY], channels_last=False, fold=False, once=False)).to(
+        torch.int8
+    )
+    found: dict[str, Any] = {"architectures": len(expected), "predictions": expected.numel()}
+    for side in ("all", "all + bfloat16"):
+        differing = int((predictions(supernet, data, calls, side)[::EVERY] != expected).sum())
+        found[f"{side}: differing per 10,000"] = differing / expected.numel() * 10_000
+    return found
+
+
 def run_side(job: str, side: str) -> dict[str, Any]:
     """One side in this process."""
     if ALONE.get(side, (True,))[0] and not keep_freed_memory():
@@ -251,12 +304,8 @@ def summary(job: str, repetitions: int, threads: int) -> None:
     times = {side: statistics.median(v["wall_s"] for v in found) for side, found in runs.items() if found}
     if "R" not in times or "T" not in times:
         return
-    reference = runs["T"][0]["accuracy"]
     for side, seconds in times.items():
         first = runs[side][0]
-        own = first["accuracy"][:: EVERY if job == "evolution" and side not in ALONE else 1]
-        images = 5000
-        differing = sum(abs(a - b) for a, b in zip(own, reference, strict=True)) * images
         values: dict[str, Any] = {
             "repetitions": len(runs[side]), "wall_s": seconds, "times_R": times["R"] / seconds,
             "times_T": times["T"] / seconds, "architectures_per_s": first["architectures"] / seconds,
@@ -265,8 +314,6 @@ def summary(job: str, repetitions: int, threads: int) -> None:
             best = np.argsort(-np.array(runs["all"][0]["accuracy"]), kind="stable")[:TOP]
             kept = np.argsort(-np.array(first["accuracy"]), kind="stable")[:TOP]
             values |= {"stopped": first["stopped"], "same_top_10": len(set(best.tolist()) & set(kept.tolist()))}
-        else:
-            values["answers_differing_per_10000"] = differing / (len(own) * images) * 10_000
         for name in ("peak_bytes", "share_saved_by_prefixes", "share_saved_by_racing"):
             if name in first:
                 values[name] = first[name]
@@ -281,10 +328,17 @@ def main() -> None:
     parser.add_argument("--ingredients", action="store_true", help="also the steps from R to T, one repetition")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--answers", action="store_true", help="only compare predictions, one row a job")
     parser.add_argument("--side", help="one side in this process; prints one line of JSON")
     options = parser.parse_args()
     if options.side:
         print(json.dumps(run_side(options.jobs, options.side)))
+        return
+    if options.answers:
+        for job in options.jobs.split(","):
+            found = run_answers(job)
+            rows.append(f"{NAME}_answers", {"job": job}, found)
+            print(job, found, flush=True)
         return
     supernet = trained()
     evolution_job(supernet.space, supernet, nas.data.load(DATA, train_images=IMAGES))
