@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import UsageError
+from nas.evaluation import PARTIAL
 from nas.search_spaces import Constraint, Objective
 from nas.searchers import Trial, pareto
 
@@ -43,8 +44,9 @@ _COUNTS = ("params", "macs", "peak_mem_bytes")
 
 
 def feasible(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> list[Trial]:
-    """The trials that did not fail and meet every constraint."""
-    return [t for t in trials if t.metrics and all(c.violation(t.metrics[c.metric]) == 0.0 for c in constraints)]
+    """The trials that did not fail, were not stopped early and meet every constraint."""
+    whole = [t for t in trials if t.metrics and PARTIAL not in t.metrics]
+    return [t for t in whole if all(c.violation(t.metrics[c.metric]) == 0.0 for c in constraints)]
 
 
 def front(

@@ -49,6 +49,11 @@ def dominates(a: Trial, b: Trial, goals: Sequence[Objective]) -> bool:
 
 
 class TestSelection:
+    def test_what_a_race_stopped_is_on_no_front(self) -> None:
+        trials = [trial(0, 3.0, 2.0), trial(1, 4.0, 1.0, partial_images=500.0), trial(2, 2.0, 1.0)]
+        assert report.front(trials, GOALS) == [trials[2], trials[0]]
+        assert report.best(trials, GOALS) is trials[0]
+
     @given(ROWS, st.sampled_from([(ACCURACY,), (MACS,), GOALS, (MACS, ACCURACY), (ACCURACY, MACS, LATENCY)]), SMALL)
     def test_the_front_by_its_definition(
         self, rows: list[tuple[float | None, ...]], goals: tuple[Objective, ...], bound: float

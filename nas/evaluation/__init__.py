@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nas.evaluation.evaluator import Evaluator, Failure, Metrics, Outcome, StreamingEvaluator
+from nas.evaluation.evaluator import PARTIAL, Evaluator, Failure, Metrics, Outcome, StreamingEvaluator
 from nas.evaluation.totals import Totals
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nas.evaluation.supernet_evaluator import SupernetEvaluator
 
 __all__ = [
+    "PARTIAL",
     "Combined",
     "Evaluator",
     "Failure",

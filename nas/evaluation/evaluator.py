@@ -9,6 +9,7 @@ from typing import Protocol
 from nas.search_spaces import Architecture
 
 Metrics = dict[str, float]
+PARTIAL = "partial_images"  # a metric of architectures that were stopped early: how many images the others are from
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Evaluator(Protocol):
         A member's metrics do not depend on who else is in the call. `accuracy` is a fraction on the
         search-validation split, `test_accuracy` one on the test split, which no search sees; other names carry
         their unit. `params` and `macs` may be left out: the space knows them exactly. A metric that is NaN or
-        infinite makes its architecture a failed trial.
+        infinite makes its architecture a failed trial. Where a race stopped an architecture, `partial_images` says
+        on how many images its metrics are; such a trial is never part of a front.
 
         Args:
             archs: Members of one space.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 
-from nas.evaluation.evaluator import Metrics
+from nas.evaluation.evaluator import PARTIAL, Metrics
 
 
 @torch.no_grad()
@@ -61,6 +61,6 @@ class Scores:
         right, losses = self.right.sum(1).tolist(), self.losses.sum(1, dtype=torch.float64).tolist()
         found = []
         for n, hits, loss in zip(self.seen, right, losses, strict=True):
-            partial = {} if n == len(self._labels) else {"partial_images": float(n)}
+            partial = {} if n == len(self._labels) else {PARTIAL: float(n)}
             found.append({"accuracy": hits / n, "loss": loss / n, **partial})
         return found
