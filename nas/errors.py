@@ -7,6 +7,7 @@ NasError
 ├── DataError           a data set that is missing, corrupt or not of the promised form
 ├── CheckpointError     a checkpoint that is missing, truncated or foreign
 ├── Diverged            a loss that is not finite
+├── WorkersLost         training processes that die again and again
 ├── ExportError         an exported network that does not reproduce the supernet
 └── StudyError          a ledger that is locked by another driver or belongs to another search
 """
@@ -70,6 +71,10 @@ class CheckpointError(NasError):
 
 class Diverged(NasError):
     """Training met a loss that is not finite."""
+
+
+class WorkersLost(NasError):
+    """Processes that train together died again and again before the next checkpoint."""
 
 
 class ExportError(NasError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nas.data import ImageData
     from nas.search_spaces import SearchSpace
     from nas.supernets import StoredSupernet
+    from nas.supernets.ray_training import Workers
 
 DEFAULT_RULE = "bignas"
 # Without --epochs: as many as show this many images, within these bounds.
@@ -45,6 +46,7 @@ class Wish:
     learning_rate: float | None
     train_images: int | None
     seed: int | None
+    workers: Workers | None = None
 
 
 def train(
@@ -58,6 +60,18 @@ def train(
     learning_rate: LearningRate = None,
     out: Out = None,
     resume: Resume = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Share every batch among so many Ray workers.")
+    ] = None,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="Every worker draws random sub-networks of its own.")
+    ] = False,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option("--gpus-per-worker", min=0, help="Default: 1 where the device is cuda, else 0.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option("--ray", help="Address of a Ray cluster; default: one is started here.")
+    ] = None,
     seed: Seed = None,
     device: Device = None,
     as_json: Json = False,
@@ -67,7 +81,8 @@ def train(
     from nas.cli import runs
 
     chosen = resolve_device(device)
-    wish = Wish(rule, epochs, batch_size, learning_rate, train_images, seed)
+    crew = _crew(workers, diverse=diverse, gpus=gpus_per_worker, address=ray, device=device, found=chosen)
+    wish = Wish(rule, epochs, batch_size, learning_rate, train_images, seed, crew)
     images, members = task(space, data, preset, train_images)
     directory = out or runs.default_out(members.name, images.spec)
     if (directory / runs.SUPERNET / runs.SUPERNET_DOCUMENT).exists() and not resume:
@@ -80,6 +95,29 @@ def train(
         as_json=as_json,
         human=[f"trained in {wall_s:.0f} s; search it: nas search --supernet {directory}"],
     )
+
+
+def _crew(
+    count: int | None, *, diverse: bool, gpus: float | None, address: str | None, device: str | None, found: str
+) -> Workers | None:
+    """The workers that were asked for; None trains in this process.
+
+    Raises:
+        UsageError: Options for workers without --workers, or against --device.
+    """
+    from nas.supernets.ray_training import Workers
+
+    if count is None:
+        given = {"--diverse": diverse, "--gpus-per-worker": gpus is not None, "--ray": address is not None}
+        if any(given.values()):
+            first = next(name for name, there in given.items() if there)
+            raise UsageError(f"{first} says how workers train; say how many with --workers")
+        return None
+    if gpus is None:
+        gpus = float(found.startswith("cuda"))
+    if device is not None and device.startswith("cuda") != (gpus > 0):
+        raise UsageError(f"--device {device} and --gpus-per-worker {gpus:g} contradict each other; leave out one")
+    return Workers(count, diverse, gpus, address)
 
 
 def task(
@@ -143,6 +181,7 @@ def trained(
 def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, device: str, resume: bool) -> None:
     from nas.cli.progress import training_bar
     from nas.supernets import RULES, build, save, train
+    from nas.supernets.ray_training import train_on_workers
     from nas.supernets.training import DEFAULT_BATCH
     from nas.training import CHECKPOINT
 
@@ -154,10 +193,17 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
     epochs = wish.epochs or epochs_for(len(data.train.labels))
     supernet = build(space, seed=seed)
     with training_bar(f"training: {rule}") as progress:
-        train(
-            supernet, data, rule=rule, epochs=epochs, batch_size=batch_size, learning_rate=wish.learning_rate,
-            seed=seed, device=device, directory=folder, resume=checkpoint.exists(), progress=progress,
-        )  # fmt: skip
+        if wish.workers is None:
+            train(
+                supernet, data, rule=rule, epochs=epochs, batch_size=batch_size, learning_rate=wish.learning_rate,
+                seed=seed, device=device, directory=folder, resume=checkpoint.exists(), progress=progress,
+            )  # fmt: skip
+        else:
+            train_on_workers(
+                supernet, data, wish.workers, rule=rule, epochs=epochs, batch_size=batch_size,
+                learning_rate=wish.learning_rate, seed=seed, directory=folder, resume=checkpoint.exists(),
+                progress=progress,
+            )  # fmt: skip
     rate = RULES[rule].learning_rate * batch_size / DEFAULT_BATCH
     recipe = {
         "rule": rule,
@@ -169,6 +215,10 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
         "train_images": wish.train_images,
         "data_digest": data.digest,
     }
+    if wish.workers is not None:
+        recipe["workers"] = wish.workers.count
+        if wish.workers.diverse:
+            recipe["diverse"] = True
     save(folder, supernet, preprocessing=data.preprocessing, recipe=recipe)
     checkpoint.unlink()
 
@@ -190,4 +240,11 @@ def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, dat
             raise UsageError(
                 f"{directory}: holds a supernet trained with {name}={found}, not {wanted}; choose another --out, or "
                 f"search it as it is: nas search --supernet {directory}"
+            )
+    if wish.workers is not None and wish.workers.diverse:
+        found = stored.recipe.get("workers") if stored.recipe.get("diverse") else None
+        if found != wish.workers.count:
+            raise UsageError(
+                f"{directory}: holds a supernet that {found or 'no'} diverse workers trained, "
+                f"not {wish.workers.count}; choose another --out"
             )

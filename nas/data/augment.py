@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def augment(images: Tensor, *, flip: bool, padding: int, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, *, flip: bool, padding: int, generator: torch.Generator, part: slice = slice(None)
+) -> Tensor:
     """Move every image by up to `padding` pixels over a black border, and mirror every second one on average.
 
     Args:
@@ -16,9 +18,10 @@ def augment(images: Tensor, *, flip: bool, padding: int, generator: torch.Genera
         padding: Greatest shift in pixels; 0 leaves images where they are.
         generator: On the CPU, so that every device sees the same draws, each made only where it is used: the crops'
             top rows and left columns, randint(0, 2 padding + 1) [B, 2], then which are mirrored, rand [B] < 1/2.
+        part: Which of the images to augment and return; draws are made for all, so that parts equal the whole's.
 
     Returns:
-        uint8 [B, C, H, W], on the images' device.
+        uint8 [B, C, H, W], on the images' device; of `part` alone.
     """
     count, channels, height, width = images.shape
     rows = torch.arange(height).expand(count, -1)
@@ -30,7 +33,8 @@ def augment(images: Tensor, *, flip: bool, padding: int, generator: torch.Genera
         # The crop is what is mirrored, so its columns turn round before they are shifted.
         mirrored = torch.rand(count, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, width - 1 - columns, columns)
-    rows, columns = rows + shifts[:, :1], columns + shifts[:, 1:]
+    rows, columns = (rows + shifts[:, :1])[part], (columns + shifts[:, 1:])[part]
+    images, count = images[part], len(rows)
     pixels = rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]
     # One index for all channels, sent to the device before it is repeated for each.
     index = pixels.view(count, 1, -1).to(images.device).expand(-1, channels, -1)

@@ -12,6 +12,7 @@ from torch import Tensor
 from nas.search_spaces.mobilenet_plan import Activation
 from nas.supernets.layers import ElasticBatchNorm
 from nas.supernets.statistics import Statistics
+from nas.training.parallel import ALONE, Group, rows_of
 
 Normalise = Callable[[ElasticBatchNorm, Tensor], Tensor]
 State = Tensor | tuple[Tensor, ...]  # what one step hands to the next
@@ -26,15 +27,18 @@ class Regularisation:
         drop_connect: Chance that the last block's residual branch is dropped for an image;
             earlier blocks drop less, in proportion to their depth.
         generator: Where the draws come from.
+        group: The processes that share the batch; draws are made for all of it, and each takes its rows.
     """
 
     dropout: float
     drop_connect: float
     generator: torch.Generator
+    group: Group = ALONE
 
     def keep(self, shape: tuple[int, ...], drop: float, like: Tensor) -> Tensor:
         """A mask of that shape, 0 with chance `drop` and 1/(1 - drop) elsewhere, with the mean 1."""
-        mask = torch.rand(shape, generator=self.generator) >= drop
+        whole = shape[0] * self.group.size
+        mask = torch.rand(whole, *shape[1:], generator=self.generator)[rows_of(self.group, whole)] >= drop
         return mask.to(like.device, like.dtype) / (1 - drop)
 
 

@@ -12,9 +12,21 @@ from nas.data import ImageData
 from nas.errors import UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import rules
-from nas.supernets.steps import Regularisation
+from nas.supernets.steps import Context, Regularisation, composed
 from nas.supernets.supernet import Supernet
-from nas.training import Noise, Phase, Progress, Settings, Slot, SmoothedLabels, Trainer, TrainingRule
+from nas.supernets.synchronised import by_whole_batch
+from nas.training import (
+    ALONE,
+    Group,
+    Noise,
+    Phase,
+    Progress,
+    Settings,
+    Slot,
+    SmoothedLabels,
+    Trainer,
+    TrainingRule,
+)
 from nas.training.schedules import cosine, warmed_up
 
 DEFAULT_BATCH = 128
@@ -33,8 +45,14 @@ def train(
     directory: Path | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    group: Group = ALONE,
+    diverse: bool = False,
+    checkpoint_s: float | None = None,
 ) -> None:
     """Train a supernet in place.
+
+    In a group of processes batch norms use the statistics of the whole batch, on every device; but a sub-network that
+    only one process runs, as `random` ones are where `diverse`, is normalised by that process's share of it.
 
     Args:
         supernet: The shared weights.
@@ -48,6 +66,9 @@ def train(
         directory: Where a checkpoint is kept; None keeps none.
         resume: Go on from that checkpoint.
         progress: Called after every step.
+        group: The processes that train together, each on its share of a batch; see `Trainer`.
+        diverse: Whether each of them draws random sub-networks of its own.
+        checkpoint_s: Seconds between checkpoints; None is a minute.
 
     Raises:
         UnknownName: No such rule.
@@ -61,14 +82,17 @@ def train(
     def forward(x: Tensor, arch: Architecture, noise: Noise) -> Tensor:
         quiet = noise.dropout == 0 and noise.drop_connect == 0
         generator = torch.Generator().manual_seed(noise.seed)
-        regular = None if quiet else Regularisation(noise.dropout, noise.drop_connect, generator)
+        regular = None if quiet else Regularisation(noise.dropout, noise.drop_connect, generator, noise.group)
+        if noise.alike and noise.group.size > 1:
+            return composed(supernet.steps(arch), x, Context(by_whole_batch(noise.group), regular))
         logits: Tensor = supernet(x, arch, regularisation=regular)
         return logits
 
     settings = Settings(epochs, batch_size, _rate(chosen, learning_rate, batch_size), seed, device)
     trainer = Trainer(
         supernet, forward, supernet.space, data, chosen, settings,
-        directory=directory, identity={"space": supernet.space.digest},
+        directory=directory, identity={"space": supernet.space.digest}, group=group, diverse=diverse,
+        checkpoint_s=checkpoint_s,
     )  # fmt: skip
     trainer.run(resume=resume, progress=progress)
 

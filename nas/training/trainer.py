@@ -20,6 +20,7 @@ from nas.search_spaces import Architecture, SearchSpace
 from nas.training import checkpoint
 from nas.training.losses import soft_targets
 from nas.training.optimiser import sgd
+from nas.training.parallel import ALONE, Group, average_gradients, check_shares, rows_of
 from nas.training.rule import Phase, Slot, TrainingRule
 
 CHECKPOINT = "training.pt"
@@ -54,11 +55,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Regularisation of one pass: chances, and the seed that every draw comes from."""
+    """What a pass needs besides images and architecture: regularisation, and whom it shares its batch with.
+
+    Args:
+        dropout, drop_connect: Chances.
+        seed: That every draw comes from.
+        group: The processes that share the batch; draws are made for all of it.
+        alike: Whether all of them run this architecture now, so that they can share batch-norm statistics too.
+    """
 
     dropout: float
     drop_connect: float
     seed: int
+    group: Group = ALONE
+    alike: bool = True
 
 
 class Forward(Protocol):
@@ -101,6 +111,10 @@ class Trainer:
 
     Everything random is drawn from (seed, epoch) or (seed, step), so that a resumed run repeats an undisturbed one.
 
+    In a group of processes each takes an equal share of every batch, and gradients are averaged once a step, after
+    all sub-networks. Order, augmentation, noise and architectures are those of one process, and so are the weights
+    but for rounding, if `forward` shares batch-norm statistics too. Any number of processes may resume.
+
     Args:
         network: Where the parameters live.
         forward: How one of its sub-networks runs.
@@ -110,6 +124,13 @@ class Trainer:
         settings: The run.
         directory: Where checkpoints go; None keeps none.
         identity: Facts that a checkpoint must share to be resumed.
+        group: The processes that train together; only the first writes checkpoints, which all must be able to read.
+        diverse: Whether each process draws `random` sub-networks of its own, for more of them a step; what is trained
+            then depends on the number of processes, and a resumed run needs as many.
+        checkpoint_s: Seconds between checkpoints; None is a minute.
+
+    Raises:
+        UsageError: A batch does not divide into equal shares.
     """
 
     def __init__(
@@ -123,7 +144,11 @@ class Trainer:
         *,
         directory: Path | None = None,
         identity: dict[str, Any] | None = None,
+        group: Group = ALONE,
+        diverse: bool = False,
+        checkpoint_s: float | None = None,
     ) -> None:
+        check_shares(min(settings.batch_size, len(data.train.labels)), group.size)
         self._forward, self._space, self._data, self._rule, self._settings = forward, space, data, rule, settings
         self._network = network.to(settings.device)
         self._optimiser = sgd(self._network, learning_rate=settings.learning_rate, weight_decay=rule.weight_decay)
@@ -131,7 +156,10 @@ class Trainer:
         self._batches = max(1, len(data.train.labels) // settings.batch_size)
         self._steps = settings.epochs * self._batches
         self._phases = rule.phases(space)
+        self._group, self._diverse = group, diverse and group.size > 1
+        self._checkpoint_s = SECONDS_BETWEEN_CHECKPOINTS if checkpoint_s is None else checkpoint_s
         self._identity = {**vars_of(rule, self._phases, settings), "data": data.digest, **(identity or {})}
+        self._identity["diverse"] = group.size if self._diverse else None
         self._starts = phase_starts([phase.share for phase in self._phases], self._steps)
         self._teacher: nn.Module | None = None
         self._accuracy = math.nan
@@ -168,10 +196,14 @@ class Trainer:
                         now - began, each * (self._steps - step - 1),
                     )
                 )  # fmt: skip
-            if self._path is not None and (step + 1 == self._steps or now - saved > SECONDS_BETWEEN_CHECKPOINTS):
+            if self._writes and (step + 1 == self._steps or now - saved > self._checkpoint_s):
                 self._save(step + 1)
                 saved = now
         self._network.eval()
+
+    @property
+    def _writes(self) -> bool:
+        return self._path is not None and self._group.rank == 0
 
     def _phase_at(self, step: int) -> int:
         return max(i for i, first in enumerate(self._starts) if first <= step)
@@ -194,7 +226,7 @@ class Trainer:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Augmented, normalised images [B, C, H, W] and labels [B] of a step."""
+        """The own share of a step's batch: augmented, normalised images [B, C, H, W] and labels [B]."""
         epoch, position = divmod(step, self._batches)
         if self._order[0] != epoch:
             rng = np.random.default_rng((self._settings.seed, 0, epoch))
@@ -202,10 +234,23 @@ class Trainer:
         size = self._settings.batch_size
         chosen = self._order[1][position * size : (position + 1) * size]
         generator = torch.Generator().manual_seed(seed_of(self._settings.seed, 1, step))
+        share = rows_of(self._group, len(chosen))
         images = augment(
-            self._data.train.images[chosen], flip=self._data.flip, padding=self._data.padding, generator=generator
+            self._data.train.images[chosen],
+            flip=self._data.flip,
+            padding=self._data.padding,
+            generator=generator,
+            part=share,
         )
-        return self._normalised(images), self._data.train.labels[chosen].to(self._settings.device)
+        return self._normalised(images), self._data.train.labels[chosen[share]].to(self._settings.device)
+
+    def _slots(self, phase: Phase, step: int) -> list[Slot]:
+        """The sub-networks of a step: the same in all processes, but for `random` ones where they are diverse."""
+        slots = phase.sampler(self._space, np.random.default_rng((self._settings.seed, 2, step)))
+        if not self._diverse or self._group.rank == 0:
+            return slots
+        own = phase.sampler(self._space, np.random.default_rng((self._settings.seed, 2, step, self._group.rank)))
+        return [mine if slot.role == "random" else slot for slot, mine in zip(slots, own, strict=True)]
 
     def _step(self, step: int, at: int) -> float:
         """One optimiser step; returns the mean loss of its sub-networks."""
@@ -216,15 +261,15 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         x, labels = self._batch(step)
-        slots = phase.sampler(self._space, np.random.default_rng((self._settings.seed, 2, step)))
         self._optimiser.zero_grad(set_to_none=True)
-        losses = self._backward(phase, slots, x, labels, step)
+        watched = self._backward(phase, self._slots(phase, step), x, labels, step)
+        loss, right = average_gradients(self._group, self._network.parameters(), watched).tolist()
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), CLIP_NORM)
-        loss = float(torch.stack(losses).mean())
         if not math.isfinite(loss) or not bool(torch.isfinite(norm)):
             raise Diverged(self._divergence(step, phase.name, loss))
         self._optimiser.step()
-        return loss
+        self._accuracy = right if math.isnan(self._accuracy) else 0.95 * self._accuracy + 0.05 * right
+        return float(loss)
 
     def _divergence(self, step: int, phase: str, loss: float) -> str:
         what = "its gradient is not finite" if math.isfinite(loss) else "that is not finite"
@@ -235,10 +280,14 @@ class Trainer:
             f"try a learning rate below {self._settings.learning_rate:g}"
         )
 
-    def _backward(self, phase: Phase, slots: list[Slot], x: Tensor, labels: Tensor, step: int) -> list[Tensor]:
-        """Backpropagate every sub-network; gradients add up in the parameters."""
+    def _backward(self, phase: Phase, slots: list[Slot], x: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Backpropagate every sub-network; gradients add up in the parameters.
+
+        Returns:
+            [2]: the mean loss, and the share of images that the first sub-network got right.
+        """
         cuda = self._settings.device.startswith("cuda")
-        losses, soft = list[Tensor](), None
+        losses, right, soft = list[Tensor](), torch.full((), math.nan), None
         with torch.autocast("cuda", dtype=torch.bfloat16) if cuda else nullcontext():
             if self._teacher is not None:
                 with torch.no_grad():
@@ -250,17 +299,14 @@ class Trainer:
             (loss * factor).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             if i == 0:
-                self._watch(logits.detach(), labels)
-        return losses
+                right = (logits.detach().argmax(1) == labels).float().mean()
+        return torch.stack([torch.stack(losses).mean(), right])
 
     def _logits(self, slot: Slot, x: Tensor, seed: int) -> Tensor:
         regularised = slot.role in self._rule.regularised
-        noise = Noise(self._rule.dropout * regularised, self._rule.drop_connect * regularised, seed)
+        alike = not (self._diverse and slot.role == "random")
+        noise = Noise(self._rule.dropout * regularised, self._rule.drop_connect * regularised, seed, self._group, alike)
         return self._forward(x, slot.arch, noise)
-
-    def _watch(self, logits: Tensor, labels: Tensor) -> None:
-        right = float((logits.argmax(1) == labels).float().mean())
-        self._accuracy = right if math.isnan(self._accuracy) else 0.95 * self._accuracy + 0.05 * right
 
     def _save(self, step: int) -> None:
         assert self._path is not None
