@@ -37,6 +37,6 @@ def augment(
     images, count = images[part], len(rows)
     pixels = rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]
     # One index for all channels, sent to the device before it is repeated for each.
-    index = pixels.view(count, 1, -1).to(images.device).expand(-1, channels, -1)
+    index = pixels.view(count, 1, height * width).to(images.device).expand(-1, channels, -1)
     padded = functional.pad(images, (padding,) * 4).flatten(2)
     return padded.gather(2, index).view(count, channels, height, width)

@@ -164,7 +164,7 @@ def _until_done(
             break
         if told is not None:
             raise _error_of(*told)
-        failures = 1 if _stamp(path) != newest else failures + 1
+        failures = 0 if _stamp(path) != newest else failures + 1
         newest = _stamp(path)
         if failures == FAILURES:
             raise WorkersLost(

@@ -98,3 +98,13 @@ def test_a_gpu_sees_the_same_draws() -> None:
     )
     assert second.is_cuda
     assert torch.equal(first, second.cpu())
+
+
+@given(flip=st.booleans(), padding=st.integers(0, 3), start=st.integers(0, 9), stop=st.integers(0, 9))
+def test_a_part_is_that_of_the_whole(flip: bool, padding: int, start: int, stop: int) -> None:
+    images = random_images(9, 2, 6)
+    whole, part = (
+        augment(images, flip=flip, padding=padding, generator=torch.Generator().manual_seed(7), part=part)
+        for part in (slice(None), slice(start, stop))
+    )
+    assert torch.equal(whole[start:stop], part)
