@@ -55,6 +55,7 @@ def gloo_rank(rank: int, folder: str) -> None:
         calls[0] = 0
         branches_trainer(network, rule, TorchGroup()).run(progress=lambda p, steps=steps: steps.append(p.step))
         found[rule] = {"weights": network.state_dict(), "calls": calls[0], "steps": steps[-1]}
+    dist.barrier()  # gloo aborts a process whose last receiving the other one leaves too early
     dist.destroy_process_group()
     torch.save(found, Path(folder) / f"{rank}.pt")
 
