@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.supernets import StoredSupernet
     from nas.supernets.ray_training import Workers
 
-DEFAULT_RULE = "bignas"
+DEFAULT_RULE = "sandwich"
 # Without --epochs: as many as show this many images, within these bounds.
 IMAGES_SHOWN, FEWEST_EPOCHS, MOST_EPOCHS = 40_000, 8, 100
 
