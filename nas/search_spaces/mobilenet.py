@@ -21,6 +21,8 @@ from nas.search_spaces.mobilenet_plan import Activation, BlockPlan, NetworkPlan,
 from nas.search_spaces.space import Gene, Indices, SearchSpace
 from nas.search_spaces.trellis import Edge, Trellis
 
+KEPT_PLANS = 4096  # at a few kilobytes each
+
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
@@ -139,6 +141,19 @@ class MobileNetSpace(SearchSpace):
         Raises:
             UsageError: `arch` is not of this space.
         """
+        known = self._plans.get(arch)
+        if known is None:
+            if len(self._plans) >= KEPT_PLANS:
+                self._plans.clear()
+            known = self._plans[arch] = self._planned(arch)
+        return known
+
+    @cached_property
+    def _plans(self) -> dict[Architecture, NetworkPlan]:
+        """The latest plans: every pass through a supernet asks for one."""
+        return {}
+
+    def _planned(self, arch: Architecture) -> NetworkPlan:
         self.require(arch)
         chosen = {"resolution": self.config.resolutions[0]} | {k: int(v) for k, v in arch.genes.items()}
         size = -(-chosen["resolution"] // self.config.stem_stride)

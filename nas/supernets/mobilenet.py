@@ -55,17 +55,18 @@ class ElasticBlock(nn.Module):
     def steps(self, plan: BlockPlan) -> list[Step]:
         """Expand, depthwise, project; what the first two compute for fewer channels is the beginning of it for more."""
         at, e = (plan.stage, plan.index), plan.expanded
-        area_in, area = plan.in_size**2, plan.out_size**2
-        depthwise, project = area * e * plan.kernel**2, plan.macs - area * e * plan.kernel**2
+        area_in, area, out = plan.in_size**2, plan.out_size**2, plan.out_channels
+        depthwise, project = area * e * plan.kernel**2, area * e * out + 2 * e * plan.squeezed
+        if self.shortcut is not None:
+            project += area * plan.in_channels * out
         steps = []
         if self.expand is not None:
             macs = area_in * plan.in_channels * e
-            project -= macs
             steps.append(Step(("expand", at), lambda x, c: self._expand(x, plan, c), macs, area_in * e, e))
         key: Hashable = ("depthwise", at, plan.kernel)
         steps.append(Step(key, lambda x, c: self._depthwise(x, plan, c), depthwise, area * e, e))
-        key = ("project", at, e, plan.out_channels)
-        steps.append(Step(key, lambda x, c: self._project(x, plan, c), project, area * plan.out_channels))
+        key = ("project", at, e, out)
+        steps.append(Step(key, lambda x, c: self._project(x, plan, c), project, area * out))
         return steps
 
     def _expand(self, x: State, plan: BlockPlan, context: Context) -> State:

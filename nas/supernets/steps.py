@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
@@ -118,8 +119,7 @@ def by_statistics(statistics: Statistics) -> Normalise:
     return lambda norm, x: norm.by_given(x, *statistics.layer(norm.name))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One link of the chain.
 
     Args:
