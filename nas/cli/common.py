@@ -29,6 +29,12 @@ Arch = Annotated[
     str,
     typer.Option("--arch", help="best, knee, largest, smallest, a digest (or how it begins), or a JSON FILE."),
 ]
+ArchOrNone = Annotated[  # the same where there may be nothing to choose from
+    str | None,
+    typer.Option(
+        "--arch", help="best, knee, largest, smallest, a digest (or how it begins), or a JSON FILE; default: best."
+    ),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write; the default is printed.")]
 
 WRONG_USE, FAILURE, INTERRUPTED = 2, 1, 130

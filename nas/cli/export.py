@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.common import Arch, Debug, Device, Json, Out, Run, RunData, Seed, emit, resolve_device
+from nas.cli.common import ArchOrNone, Debug, Device, Json, Out, Run, RunData, Seed, emit, resolve_device
 from nas.errors import UnknownName, UsageError
 
 
 def export(
     directory: Run,
-    arch: Arch = "best",
+    arch: ArchOrNone = None,
     format: Annotated[
         str, typer.Option("--format", help="safetensors (a folder for nas.load), pt2 or onnx (one file each).")
     ] = "safetensors",
@@ -31,9 +31,11 @@ def export(
         raise UnknownName("export format", format, FORMATS)
     chosen = resolve_device(device)
     if (directory / "architecture.json").is_file():
+        if arch is not None:
+            raise UsageError(f"{directory}: holds one network, so --arch has no place here; leave it out")
         digest, path, metrics = _converted(directory, format, out)
     else:
-        digest, path, metrics = _extracted(directory, arch, format, out, data, chosen)
+        digest, path, metrics = _extracted(directory, arch or "best", format, out, data, chosen)
     document = {"digest": digest, "format": format, "out": str(path), "metrics": metrics}
     emit(document, as_json=as_json, human=[f"{digest} written to {path}; its logits equal those it was made from"])
 

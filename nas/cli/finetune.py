@@ -45,6 +45,8 @@ def finetune(
     member, images = run.find(arch), run.data(data)
     supernet, space = run.stored.supernet, run.stored.supernet.space
     target = out or directory / f"finetuned-{member.digest}"
+    if target.exists() and (out is None or not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target}: already holds something; choose another --out")
     began = time.monotonic()
     before = scored(supernet, images, member, device=chosen)
     network = supernet.extract(member, SupernetEvaluator(supernet, images, device=chosen).statistics(member))

@@ -73,7 +73,7 @@ def run(words: Sequence[str]) -> int:
         text, code = described(error)
         say(f"error: {text}")
     if code == INTERRUPTED:
-        say("interrupted; what was finished is kept, --resume goes on")
+        say("interrupted; finished trials and the last checkpoint of a training are kept, --resume goes on from there")
     return code
 
 

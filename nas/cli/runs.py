@@ -130,6 +130,10 @@ def open_run(directory: Path) -> OpenRun:
 
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such folder; make a run with 'nas search --out {directory}'")
+    if (directory / "architecture.json").is_file():
+        raise CheckpointError(
+            f"{directory}: holds one exported network, not a run; open it with nas.load, or convert it with nas export"
+        )
     document = _search_document(directory / SEARCH)
     folder = supernet_folder(directory, document)
     return OpenRun(directory, folder, load(folder), document)

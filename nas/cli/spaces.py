@@ -69,7 +69,8 @@ def text(row: dict[str, Any]) -> str:
 
     lines = [
         f"{row['space']} --preset {row['preset']}: {row['summary']}",
-        f"  {row['size']:,} architectures for {row['input_size']}x{row['input_size']} images",
+        f"  {row['size']:,} architectures for {row['input_size']}x{row['input_size']} images of "
+        f"{row['in_channels']} channels and {row['num_classes']} classes",
         "  " + ", ".join(f"{m} {human(m, row[m][0])} to {human(m, row[m][1])}" for m in ("params", "macs")),
     ]
     grouped: dict[str, list[str]] = {}

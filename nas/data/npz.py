@@ -70,7 +70,14 @@ def read_arrays(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
             if isinstance(archive, np.ndarray):
                 raise DataError(f"{_at(file)} is one array, not an .npz file; save it with numpy.savez")
             found = {name: archive[name] for name in names if name in archive}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise DataError(f"{_at(file)} is truncated or no .npz file: {reason(error)}") from error
+        raise DataError(
+            f"{_at(file)} is truncated or no .npz file, or holds Python objects, which are never read; "
+            "save plain arrays with numpy.savez"
+        ) from error
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise DataError(f"{_at(file)} is truncated or no .npz file: {reason(error)}") from error
     for name, array in found.items():
         if not isinstance(array, np.ndarray):

@@ -65,7 +65,16 @@ class Deployed(nn.Module):
         return self.preprocessing.input_size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images [B, C, H, W], float32 in 0..1, to logits [B, K]."""
+        """Images [B, C, H, W], floats in 0..1, to logits [B, K].
+
+        Raises:
+            UsageError: They are integers, or of another shape than [B, C, H, W] of this network.
+        """
+        wanted = (self.preprocessing.in_channels, self.input_size, self.input_size)
+        if not images.is_floating_point():
+            raise UsageError(f"images must be floats in 0..1, got {images.dtype}; divide uint8 images by 255")
+        if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
+            raise UsageError(f"images must be [batch, {', '.join(map(str, wanted))}], got {list(images.shape)}")
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
 

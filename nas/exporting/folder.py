@@ -27,6 +27,7 @@ def write(deployed: Deployed, path: Path) -> None:
     save_file(tensors, path / WEIGHTS, metadata={"format": FORMAT})
     document = {"format": FORMAT, **deployed.describe(), "weights": file_digest(path / WEIGHTS)}
     (path / DOCUMENT).write_text(json.dumps(document, indent=2) + "\n")
+    shutil.copymode(path / DOCUMENT, path / WEIGHTS)  # safetensors writes for its owner alone
 
 
 def load(path: Path | str) -> Deployed:

@@ -123,7 +123,7 @@ def train_on_workers(
             temporary folder of this machine.
         resume: Go on from that checkpoint, whatever number of workers wrote it.
         progress: Called with the newest progress a few times a second.
-        checkpoint_s: Seconds between checkpoints; None is a minute.
+        checkpoint_s: Seconds between checkpoints; None is ten, or more where writing them takes long.
 
     Raises:
         UsageError: Ray is missing or the cluster too small, a batch does not divide, or `train` refuses a setting.

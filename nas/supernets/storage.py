@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,7 @@ def save(directory: Path, supernet: Supernet, *, preprocessing: Preprocessing, r
     temporary = directory / f".{DOCUMENT}.{os.getpid()}"
     temporary.write_text(json.dumps(content, indent=2) + "\n")
     os.replace(temporary, document)
+    shutil.copymode(document, weights)  # safetensors writes for its owner alone
     return digest
 
 

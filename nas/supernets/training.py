@@ -68,7 +68,7 @@ def train(
         progress: Called after every step.
         group: The processes that train together, each on its share of a batch; see `Trainer`.
         diverse: Whether each of them draws random sub-networks of its own.
-        checkpoint_s: Seconds between checkpoints; None is a minute.
+        checkpoint_s: Seconds between checkpoints; None is ten, or more where writing them takes long.
 
     Raises:
         UnknownName: No such rule.

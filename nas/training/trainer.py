@@ -25,7 +25,8 @@ from nas.training.rule import Phase, Slot, TrainingRule
 
 CHECKPOINT = "training.pt"
 CLIP_NORM = 5.0
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
+SAVING_SHARE = 0.05  # of the time, at most, where checkpoints are big
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Trainer:
         group: The processes that train together; only the first writes checkpoints, which all must be able to read.
         diverse: Whether each process draws `random` sub-networks of its own, for more of them a step; what is trained
             then depends on the number of processes, and a resumed run needs as many.
-        checkpoint_s: Seconds between checkpoints; None is a minute.
+        checkpoint_s: Seconds between checkpoints; None is ten, or more where writing them takes long.
 
     Raises:
         UsageError: A batch does not divide into equal shares.
@@ -180,6 +181,7 @@ class Trainer:
         if not resume and self._rule.initialise is not None:
             self._rule.initialise(self._network)
         began = saved = time.monotonic()
+        wait = self._checkpoint_s
         self._network.train()
         for step in range(start, self._steps):
             at = self._phase_at(step)
@@ -196,9 +198,11 @@ class Trainer:
                         now - began, each * (self._steps - step - 1),
                     )
                 )  # fmt: skip
-            if self._writes and (step + 1 == self._steps or now - saved > self._checkpoint_s):
+            if self._writes and (step + 1 == self._steps or now - saved > wait):
                 self._save(step + 1)
-                saved = now
+                saved = time.monotonic()
+                if self._checkpoint_s > 0:
+                    wait = max(self._checkpoint_s, (saved - now) / SAVING_SHARE)
         self._network.eval()
 
     @property

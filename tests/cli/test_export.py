@@ -50,3 +50,6 @@ def test_an_exported_folder_needs_another_format(finished: Path, tmp_path: Path)
     outcome = nas("export", tmp_path / "x")
     assert "choose another --format" in one_line(outcome)
     assert outcome.code == 2
+    chosen = nas("export", tmp_path / "x", "--arch", "knee", "--format", "onnx")
+    assert "--arch has no place here" in one_line(chosen)
+    assert chosen.code == 2

@@ -11,7 +11,9 @@ from tests.cli.calling import nas, one_line
 
 def test_the_folder_opens_and_says_what_it_is_worth(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
-    outcome = nas("finetune", finished, "--arch", "smallest", "--epochs", 1, "--out", out, "--json")
+    outcome = nas(
+        "finetune", finished, "--arch", "smallest", "--epochs", 4, "--learning-rate", 0.1, "--out", out, "--json"
+    )
     assert outcome.code == 0, outcome.err
     document = outcome.document
     network = package.load(out)
@@ -44,6 +46,21 @@ def test_bad_input(finished: Path, words: list[str], code: int, hint: str) -> No
 def test_it_does_not_overwrite_what_it_did_not_write(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     outcome = nas("finetune", finished, "--arch", "smallest", "--epochs", 1, "--out", tmp_path)
-    assert "already holds something else" in outcome.err.splitlines()[-1]
-    assert outcome.code == 1
+    assert "already holds something" in one_line(outcome)
+    assert outcome.code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_it_does_not_overwrite_an_earlier_result(run_folder: Path) -> None:
+    words = ("finetune", run_folder, "--arch", "smallest", "--epochs", 1)
+    first = nas(*words, "--json")
+    kept = (Path(first.document["out"]) / "model.safetensors").read_bytes()
+    assert "already holds something" in one_line(nas(*words))
+    assert (Path(first.document["out"]) / "model.safetensors").read_bytes() == kept
+
+
+def test_a_fine_tuned_folder_is_no_run(finished: Path, tmp_path: Path) -> None:
+    assert nas("export", finished, "--arch", "smallest", "--out", tmp_path / "x").code == 0
+    outcome = nas("finetune", tmp_path / "x")
+    assert "holds one exported network, not a run" in one_line(outcome)
+    assert outcome.code == 1

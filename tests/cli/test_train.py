@@ -119,7 +119,7 @@ def test_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch: p
 
 def test_resuming_with_other_settings_is_refused(finished: Path) -> None:
     outcome = nas("train", *TASK, "--rule", "ofa", "--out", finished, "--resume")
-    assert "rule=bignas" in one_line(outcome)
+    assert "rule=sandwich" in one_line(outcome)
     assert outcome.code == 2
 
 

@@ -80,6 +80,25 @@ def test_folder(
     assert exporting.load(path / "architecture.json").arch == arch
 
 
+def test_a_loaded_network_refuses_what_it_would_misread(
+    supernet: Supernet, arch: Architecture, statistics: Statistics, images: Tensor, tmp_path: Path
+) -> None:
+    network = exporting.load(export(supernet, arch, statistics, tmp_path / "net", "safetensors"))
+    with pytest.raises(UsageError, match=r"floats in 0\.\.1, got torch\.uint8; divide"):
+        network((images * 255).to(torch.uint8))
+    for wrong in (images[0], images[:, :1], images[..., :7]):
+        with pytest.raises(UsageError, match=r"images must be \[batch, 3, 8, 8\], got"):
+            network(wrong)
+
+
+def test_everyone_who_may_read_the_description_may_read_the_weights(
+    supernet: Supernet, arch: Architecture, statistics: Statistics, tmp_path: Path
+) -> None:
+    path = export(supernet, arch, statistics, tmp_path / "net", "safetensors")
+    modes = {file.stat().st_mode for file in path.iterdir()}
+    assert len(modes) == 1
+
+
 RUN_PT2 = """
 import sys, json, torch
 sys.modules["nas"] = None  # importing it fails
