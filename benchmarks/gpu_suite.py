@@ -77,6 +77,22 @@ def throughput(device: str) -> None:
         print(key, values, flush=True)
 
 
+def populations(device: str) -> None:
+    """Architectures a second, together against one by one, and equal predictions; on the best supernet trained here."""
+    import nas.data
+    from benchmarks import population_evaluation as benchmark
+    from nas.supernets import build, train
+
+    data = nas.data.load(CIFAR, train_images=benchmark.IMAGES)
+    supernet = build(benchmark.benchmark_space(), seed=0)
+    train(supernet, data, rule="sandwich", epochs=1, seed=0, device=device)
+    for repetition in range(3):
+        for side, (seconds, count) in benchmark.on_device(supernet, data, device).items():
+            values = {"wall_s": seconds, "architectures_per_s": count / seconds}
+            rows.append(NAME, {"what": "population", "side": side, "repetition": repetition}, values, device=device)
+            print("population", side, values, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
@@ -95,6 +111,7 @@ def main() -> None:
     if not (Path(os.environ.get("NAS_DATA_DIR", ".")) / CIFAR.partition(":")[2]).exists():
         print(f"{CIFAR} is not here: training alone and together is left out")
         return
+    populations(options.device)
     inherited_accuracy.run_until(CIFAR, options.device, began + options.seconds)
     for row in inherited_accuracy.summary(options.device):
         rows.append(f"{inherited_accuracy.NAME}_summary", {"how": row["how"], "seeds": row["seeds"]}, row,

@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 import nas.data
 from benchmarks import rows
 from benchmarks.inherited_accuracy import benchmark_space
-from nas.data import ImageData
+from nas.data import ImageData, Split
 from nas.evaluation.allocator import keep_freed_memory
 from nas.evaluation.racing import Racing
 from nas.evaluation.scores import Scores
@@ -176,12 +177,13 @@ def one_by_one(
 @torch.inference_mode()
 def together(
     supernet: Supernet, data: ImageData, calls: Sequence[Sequence[Architecture]], *, sharing: Sharing | None = None,
-    cache: bool = True, racing: bool = False, precision: Any = "float32", budget_bytes: int = GIB,
+    cache: bool = True, racing: bool = False, precision: Any = "float32", budget_bytes: int | None = None,
+    device: str = "cpu",
 ) -> tuple[list[float], list[bool], dict[str, float]]:  # fmt: skip
     """Accuracies, who was stopped, and the evaluator's totals."""
     race = Racing((Objective.parse("accuracy"),), keep=TOP) if racing else None
     evaluator = SupernetEvaluator(
-        supernet, data, precision=precision, racing=race, budget_bytes=budget_bytes,
+        supernet, data, precision=precision, racing=race, budget_bytes=budget_bytes, device=device,
         **({} if sharing is None else {"sharing": sharing}),
     )  # fmt: skip
     if not cache:
@@ -268,6 +270,28 @@ def run_side(job: str, side: str) -> dict[str, Any]:
         "wall_s": seconds, "accuracy": accuracies, "timed": count, "architectures": count, "stopped": sum(stopped),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, **totals,
     }  # fmt: skip
+
+
+def on_device(supernet: Supernet, data: ImageData, device: str) -> dict[str, tuple[float, int]]:
+    """(seconds, architectures) of R, T and the evaluator on one device, one after the other; R and T on every fifth."""
+    (archs,) = random_job(supernet.space)
+    supernet, found = supernet.to(device).eval(), {}
+    moved = replace(data, calibration=_moved(data.calibration, device), validation=_moved(data.validation, device))
+    for side in ("R", "T"):
+        _, channels_last, fold, once = ALONE[side]
+        began = time.perf_counter()
+        answers = one_by_one(supernet, moved, archs[::EVERY], channels_last=channels_last, fold=fold, once=once)
+        torch.stack(answers).cpu()  # waits for the device
+        found[side] = (time.perf_counter() - began, len(answers))
+    for side in ("prefixes + widths", "all + racing", "all + bfloat16"):
+        began = time.perf_counter()
+        together(supernet, data, [archs], device=device, **TOGETHER[side])
+        found[side] = (time.perf_counter() - began, len(archs))
+    return found
+
+
+def _moved(split: Split, device: str) -> Split:
+    return Split(split.images.to(device), split.labels.to(device))
 
 
 def resident() -> int:
