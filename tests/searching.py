@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas import searchers
-from nas.evaluation import Metrics
+from nas.evaluation import Failure, Metrics, Outcome
 from nas.search_spaces import Architecture, Constraint, Indices, Objective, SearchSpace
 from nas.searchers import History, Searcher, Strategy, Trial
 from nas.study import Study
@@ -44,6 +44,30 @@ class Table:
             self.seen.append(arch)
             rows.append({"accuracy": accuracy(arch), **self.extra})
         return rows
+
+
+@dataclass
+class Pool(Table):
+    """A streaming evaluator without processes: a seeded draw decides which of the batches under way is finished."""
+
+    slots: int = 3
+    seed: int = 0
+    broken: Callable[[Architecture], bool] = lambda arch: False
+    under_way: list[list[Architecture]] = field(default_factory=list)
+    loads: list[int] = field(default_factory=list)  # how many batches were under way at each `collect`
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(self.seed)
+
+    def submit(self, archs: Sequence[Architecture]) -> None:
+        assert archs
+        self.under_way.append(list(archs))
+
+    def collect(self) -> list[tuple[Architecture, Outcome]]:
+        self.loads.append(len(self.under_way))
+        archs = self.under_way.pop(self._rng.integers(len(self.under_way)))
+        rows = self.evaluate(archs)
+        return [(a, Failure("broken") if self.broken(a) else row) for a, row in zip(archs, rows, strict=True)]
 
 
 @dataclass(frozen=True)

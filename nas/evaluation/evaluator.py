@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nas.search_spaces import Architecture
 
@@ -47,6 +47,7 @@ class Evaluator(Protocol):
         ...
 
 
+@runtime_checkable
 class StreamingEvaluator(Evaluator, Protocol):
     """An evaluator that works on several batches at once and hands results over as they come."""
 

@@ -29,6 +29,7 @@ class Identity:
         searcher: The searcher's strategy with its settings.
         seed: The searcher's seed.
         batch: How many architectures one ask wants.
+        asynchronous: Whether results are told as they come.
     """
 
     space: dict[str, Any]
@@ -40,6 +41,7 @@ class Identity:
     searcher: str
     seed: int
     batch: int
+    asynchronous: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The study's user attributes, in the order in which a difference is reported."""

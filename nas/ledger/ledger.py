@@ -26,6 +26,7 @@ from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
 from nas.searchers import Trial
 
 NAME = "search"  # of the Optuna study in a journal, which holds no other
+TOTALS = "totals"  # the study's attribute with the figures of each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Record:
     def trials(self) -> list[Trial]:
         """The finished trials, oldest first."""
         return [entry.trial for entry in self.entries]
+
+    @property
+    def totals(self) -> list[dict[str, Any]]:
+        """What each run that ended did, oldest first: `trials`, `new`, `run_s`, `workers` and `Totals.to_json()`."""
+        return list(self.attributes.get(TOTALS, []))
 
 
 def read(directory: Path | None = None, *, storage: str | None = None, name: str | None = None) -> Record:
@@ -184,15 +190,33 @@ class Ledger:
         entry = Entry(
             digest, Trial(len(self.entries), arch, dict(metrics), batch), error, tuple(asked) if asked else None
         )
+        with self._writing():
+            self._study.add_trial(record)
+            self._remember(entry)
+        return entry.trial
+
+    def keep_totals(self, document: Mapping[str, Any]) -> None:
+        """Add a run's figures to the study's attribute `totals`, a list with one document a run.
+
+        Raises:
+            StudyError: The ledger cannot be written.
+        """
+        self.refresh()
+        with self._writing():
+            self._study.set_user_attr(TOTALS, [*self._study.user_attrs.get(TOTALS, []), dict(document)])
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Until the block has ended it is unknown what was kept."""
         self._interrupted = True
         try:
-            self._study.add_trial(record)
+            yield
         except (OSError, optuna.exceptions.StorageInternalError) as failure:
             reason = str(failure).splitlines()[0]
-            raise StudyError(f"cannot write to {self._where}: {reason}; then go on with --resume") from failure
-        self._remember(entry)
+            raise StudyError(
+                f"cannot write to {self._where}: {reason}; mend that, then go on with --resume"
+            ) from failure
         self._interrupted = False
-        return entry.trial
 
     def _violations(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """The constraints in the form of Optuna's constrained samplers and plots: feasible where <= 0."""

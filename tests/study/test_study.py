@@ -20,11 +20,10 @@ from nas.errors import Diverged, NasError, StudyError, UnknownName, UsageError
 from nas.evaluation import Metrics
 from nas.search_spaces import Architecture, Constraint, Objective
 from nas.search_spaces.mobilenet import StageSpec
-from nas.study import Progress
 from tests.searching import OBJECTIVES, SPACE, Script, Table, accuracy, plain, pool, study
 from tests.spaces import BASE, space
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 POOL = SPACE.architectures(pool())
 # Fewer members than a search may want.
 SMALL = space(
@@ -386,27 +385,3 @@ class TestSettings:
             assert search.knee in front
             assert [t.metrics["macs"] for t in front] == sorted({t.metrics["macs"] for t in front})
             assert search.front(OBJECTIVES[:1]) == [search.best]
-
-
-def test_progress_counts_and_estimates(tmp_path: Path) -> None:
-    with study(directory=tmp_path) as search:
-        search.run(5)
-    seen: list[Progress] = []
-    with study(directory=tmp_path, resume=True) as search:
-        trials = search.run(10, progress=seen.append).trials
-    assert [p.done for p in seen] == [5, 8, 10]
-    assert all(p.total == 10 for p in seen)
-    for p in seen:
-        assert p.best == max(t.metrics["accuracy"] for t in trials[: p.done])
-    assert (seen[0].trials_per_s, seen[0].seconds_left) == (0.0, None)
-    assert seen[1].trials_per_s == pytest.approx(3 / seen[1].seconds)
-    assert seen[1].seconds_left == pytest.approx(2 / seen[1].trials_per_s)
-    assert seen[2].seconds_left == 0.0
-    assert seen[0].seconds <= seen[1].seconds <= seen[2].seconds
-
-
-def test_progress_without_anything_feasible_has_no_best() -> None:
-    seen: list[Progress] = []
-    with study(constraints=[Constraint("accuracy", ">=", 2.0)]) as search:
-        search.run(4, progress=seen.append)
-    assert [p.best for p in seen] == [None, None]
