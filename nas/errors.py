@@ -7,7 +7,7 @@ NasError
 ├── DataError           a data set that is missing, corrupt or not of the promised form
 ├── CheckpointError     a checkpoint that is missing, truncated or foreign
 ├── Diverged            a loss that is not finite
-├── WorkersLost         training processes that die again and again
+├── WorkersLost         worker processes that die again and again
 ├── ExportError         an exported network that does not reproduce the supernet
 └── StudyError          a ledger that is locked by another driver or belongs to another search
 """
@@ -74,7 +74,7 @@ class Diverged(NasError):
 
 
 class WorkersLost(NasError):
-    """Processes that train together died again and again before the next checkpoint."""
+    """Worker processes died again and again: in training before the next checkpoint, in evaluation while starting."""
 
 
 class ExportError(NasError):
