@@ -146,6 +146,10 @@ SECTIONS = {
         "Mean hypervolume over seeds with the same operators and budget; 30 variables of 33 levels, population 100.",
         nsga2,
     ),
+    "ledger": (
+        "A ledger of 10,000 trials", "python -m benchmarks.ledger",
+        "Written one append a trial; then read, and opened to go on with.", lambda: facts("ledger"),
+    ),
     "gpu_suite": ("On a GPU", "python -m benchmarks.gpu_suite", "", lambda: facts("gpu_suite")),
 }  # fmt: skip
 

@@ -28,7 +28,10 @@ def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
 
 @contextmanager
 def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
-    """A bar with the best value so far, speed and time left; gives what `Study.run` calls after every batch."""
+    """A bar with the best value so far, speed and time left, and below it who works and what is saved.
+
+    Gives what `Study.run` calls after every batch.
+    """
     with _bar() as bar:
         task = bar.add_task(title, total=None, note="")
 
@@ -36,9 +39,20 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
             best = "" if p.best is None else f"best {p.best:.5g}, "
             left = "" if p.seconds_left is None else f", {_left(p.seconds_left)}"
             note = f"{p.done} of {p.total}, {best}{p.trials_per_s:.1f}/s{left}"
-            bar.update(task, total=p.total, completed=p.done, note=note)
+            bar.update(task, total=p.total, completed=p.done, note=f"{note}{_savings(p)}")
 
         yield update
+
+
+def _savings(p: SearchProgress) -> str:
+    """A second line: workers, and how much less was computed than one by one."""
+    if p.totals is None or p.workers is None or not p.totals.architectures:
+        return ""
+    shares = p.totals.to_json()
+    saved = [f"{shares['share_saved_by_prefixes']:.0%} of the work by sharing"]
+    if p.totals.macs_raced:
+        saved.append(f"{shares['share_saved_by_racing']:.0%} by racing")
+    return f"\n{p.workers} worker{'s' * (p.workers != 1)}; saved {', '.join(saved)}"
 
 
 def _bar() -> Bar:

@@ -13,11 +13,11 @@ import typer
 
 from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
 from nas.cli.train import Epochs, Preset, Resume, Rule, Space, TrainImages, Wish, task, trained
+from nas.cli.workers import Asynchronous, CpusPerWorker, Crew, GpusPerWorker, RayAddress, WorkersOption, crew_of, opened
 from nas.errors import StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
-    from nas.evaluation import Evaluator
     from nas.search_spaces import Constraint, Objective
     from nas.searchers import Builder, Trial
     from nas.study import Result
@@ -52,6 +52,11 @@ def search(
     storage: Annotated[
         str | None, typer.Option("--storage", help="An Optuna storage URL for the ledger; default: a file in --out.")
     ] = None,
+    workers: WorkersOption = None,
+    ray: RayAddress = None,
+    asynchronous: Asynchronous = False,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
     device: Device = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -66,6 +71,10 @@ def search(
     check_measured([*objectives, *constraints])
     builder = searchers.get(searcher)
     chosen = resolve_device(device)
+    crew = crew_of(
+        workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
+        found=chosen, goals=[*objectives, *constraints],
+    )  # fmt: skip
     wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
     if supernet is None:
@@ -83,7 +92,7 @@ def search(
     training_s = time.monotonic() - began
     result, front = _searched(
         stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
-        directory=directory, storage=storage, resume=resume, device=chosen,
+        directory=directory, storage=storage, resume=resume, crew=crew, device=chosen,
     )  # fmt: skip
     facts = {
         "space": members.name,
@@ -91,11 +100,12 @@ def search(
         "data": images.spec,
         "searcher": searcher,
         "seed": seed,
-        "device": chosen,
+        "device": crew.device if crew is not None else chosen,
         "weights": stored.digest,
         "recipe": dict(stored.recipe),
         "supernet": os.path.relpath(folder.resolve(), directory.resolve()),
         "training_s": training_s,
+        "totals": result.totals,
     }
     _report(directory, result, front, objectives, constraints, facts, wall_s=time.monotonic() - began, as_json=as_json)
 
@@ -125,7 +135,7 @@ def check_alone(**given: object) -> None:
 def _searched(
     stored: StoredSupernet, data: ImageData, builder: Builder, objectives: list[Objective],
     constraints: list[Constraint], *, trials: int, batch: int, seed: int, directory: Path, storage: str | None,
-    resume: bool, device: str,
+    resume: bool, crew: Crew | None, device: str,
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
@@ -133,32 +143,22 @@ def _searched(
     from nas.study import Study
 
     space = stored.supernet.space
-    study = Study(
-        space, builder(space, objectives, constraints, seed=seed),
-        _evaluator(stored, data, [*objectives, *constraints], device), objectives, constraints,
-        seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
-        provenance={"weights": stored.digest, "data": data.digest, "device": device},
-    )  # fmt: skip
-    with study, search_bar("searching") as progress:
-        result = study.run(trials, progress=progress)
-        front = study.front()
+    goals: list[Objective | Constraint] = [*objectives, *constraints]
+    where = crew.device if crew is not None else device
+    with opened(stored, data, goals, crew, device) as (evaluator, counters):
+        study = Study(
+            space, builder(space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
+            seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
+            provenance={"weights": stored.digest, "data": data.digest, "device": where},
+            asynchronous=crew is not None and crew.asynchronous, counters=counters,
+        )  # fmt: skip
+        with study, search_bar("searching") as progress:
+            result = study.run(trials, progress=progress)
+            front = study.front()
     if not front:
         raise StudyError(_why_empty(result.trials, constraints))
     tested = SupernetEvaluator(stored.supernet, data, split="test", device=device).evaluate([t.arch for t in front])
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
-
-
-def _evaluator(
-    stored: StoredSupernet, data: ImageData, goals: Sequence[Objective | Constraint], device: str
-) -> Evaluator:
-    from nas.evaluation.combined import Combined
-    from nas.evaluation.latency import LatencyEvaluator
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
-
-    accuracy = SupernetEvaluator(stored.supernet, data, device=device)
-    if not any(goal.metric == "latency_ms" for goal in goals):
-        return accuracy
-    return Combined([accuracy, LatencyEvaluator(stored.supernet, device=device)])
 
 
 def _why_empty(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> str:

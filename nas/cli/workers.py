@@ -1,0 +1,169 @@
+"""Who evaluates in `nas search`: this process, or workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.errors import NasError, UsageError
+
+if TYPE_CHECKING:
+    from nas.data import ImageData
+    from nas.evaluation import Evaluator
+    from nas.search_spaces import Constraint, Objective
+    from nas.study.progress import Counters
+    from nas.supernets import StoredSupernet
+
+ANSWER_S = 5.0  # for a cluster to accept a connection; Ray itself tries for minutes
+
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Evaluate on so many Ray workers; same seed, same trials.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", help="Address of a Ray cluster, 'auto' inside a job; default: one is started here."),
+]
+Asynchronous = Annotated[
+    bool,
+    typer.Option("--asynchronous", help="Keep every worker busy: trials then depend on who is finished first."),
+]
+CpusPerWorker = Annotated[
+    float | None, typer.Option("--cpus-per-worker", min=0, help="CPUs, and threads, of each worker; default: 1.")
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option("--gpus-per-worker", min=0, help="May be a fraction; default: 1 where the device is cuda, else 0."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Workers that evaluate.
+
+    Args:
+        count: How many.
+        address: The Ray cluster; None starts one here.
+        cpus, gpus: Of each.
+        asynchronous: Whether results are told as they come.
+    """
+
+    count: int
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    asynchronous: bool = False
+
+    @property
+    def device(self) -> str:
+        """Where each computes."""
+        return "cuda" if self.gpus > 0 else "cpu"
+
+
+def crew_of(
+    count: int | None, address: str | None, *, asynchronous: bool, cpus: float | None, gpus: float | None,
+    device: str | None, found: str, goals: Sequence[Objective | Constraint],
+) -> Crew | None:  # fmt: skip
+    """The workers that the options ask for; None evaluates in this process.
+
+    Args:
+        count: --workers.
+        address: --ray.
+        asynchronous: --asynchronous.
+        cpus: --cpus-per-worker.
+        gpus: --gpus-per-worker.
+        device: --device.
+        found: The device of this machine.
+        goals: What the search needs measured.
+
+    Raises:
+        UsageError: Options for workers without --workers, or that contradict others.
+    """
+    if count is None:
+        given = {
+            "--ray": address is not None,
+            "--asynchronous": asynchronous,
+            "--cpus-per-worker": cpus is not None,
+            "--gpus-per-worker": gpus is not None,
+        }
+        for name, there in given.items():
+            if there:
+                raise UsageError(f"{name} is about workers; say how many with --workers")
+        return None
+    if asynchronous and any(goal.metric == "latency_ms" for goal in goals):
+        raise UsageError(
+            "latency_ms is measured in this process between batches, which --asynchronous does not have; leave it out"
+        )
+    if gpus is None:
+        gpus = float(found.startswith("cuda"))
+    if device is not None and device.startswith("cuda") != (gpus > 0):
+        raise UsageError(f"--device {device} and --gpus-per-worker {gpus:g} contradict each other; leave out one")
+    return Crew(count, address, 1.0 if cpus is None else cpus, gpus, asynchronous)
+
+
+@contextmanager
+def opened(
+    stored: StoredSupernet, data: ImageData, goals: Sequence[Objective | Constraint], crew: Crew | None, device: str
+) -> Iterator[tuple[Evaluator, Counters]]:
+    """An evaluator for these goals, and where to read what it does; workers end with the block.
+
+    Args:
+        stored: The supernet.
+        data: The images.
+        goals: What has to be measured.
+        crew: The workers; None evaluates in this process.
+        device: Of this process.
+
+    Raises:
+        NasError: No cluster answers, or it has no room for a worker.
+    """
+    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.study.progress import Counters
+
+    if crew is None:
+        here = SupernetEvaluator(stored.supernet, data, device=device)
+        yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
+        return
+    from nas.evaluation.ray_supernet import supernet_pool
+
+    if crew.address is not None:
+        _knock(crew.address)
+    # Ray prints what happens to its machines, and standard output may be for one JSON document alone.
+    with redirect_stdout(sys.stderr), supernet_pool(
+        stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device, cpus=crew.cpus,
+        gpus=crew.gpus,
+    ) as pool:  # fmt: skip
+        yield _with_latency(pool, stored, goals, device), Counters(lambda: pool.totals, lambda: pool.alive)
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens.
+
+    Raises:
+        NasError: Nothing does; names the address.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():  # "auto", or what else Ray understands
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise NasError(
+            f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave out --ray"
+        ) from None
+
+
+def _with_latency(
+    accuracy: Evaluator, stored: StoredSupernet, goals: Sequence[Objective | Constraint], device: str
+) -> Evaluator:
+    from nas.evaluation.combined import Combined
+    from nas.evaluation.latency import LatencyEvaluator
+
+    if not any(goal.metric == "latency_ms" for goal in goals):
+        return accuracy
+    return Combined([accuracy, LatencyEvaluator(stored.supernet, device=device)])
