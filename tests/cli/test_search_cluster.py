@@ -28,7 +28,7 @@ def test_a_search_on_two_nodes_loses_one_half_way(finished: Path, tmp_path: Path
         over.set()
         loss.join()
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     assert outcome.code == 0, outcome.err
     assert len(cluster.worker_nodes) == 0
     assert plain(ledger.read(out).trials) == plain(ledger.read(tmp_path / "alone").trials)
