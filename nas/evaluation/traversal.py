@@ -15,9 +15,9 @@ Leaf = Callable[[Node, State], None]
 
 
 def size_of(state: State) -> int:
-    """Bytes of a state's tensors."""
-    tensors = (state,) if isinstance(state, Tensor) else state
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Bytes of what a step computed: the last tensor of its state; the others it only hands on."""
+    tensor = state if isinstance(state, Tensor) else state[-1]
+    return tensor.numel() * tensor.element_size()
 
 
 @final
