@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and all processes that they start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before torch is loaded: small networks lose more to threads than they gain, and tests share their machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -14,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and all processes that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
