@@ -199,6 +199,6 @@ def _report(
             report.front_table(front, objectives, constraints, limit=SHOWN),
             f"best {best['digest']}: {best['metrics']['test_accuracy']:.2%} of test images right, which no search saw",
             f"{spent}; {directory / runs.PICTURE} shows the front",
-            f"take one along: nas export {directory} --arch knee",
+            f"take one along: nas export {directory} --arch best",
         ],
     )
