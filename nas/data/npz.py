@@ -77,7 +77,8 @@ def read_arrays(file: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
             f"{_at(file)} is truncated or no .npz file, or holds Python objects, which are never read; "
             "save plain arrays with numpy.savez"
         ) from error
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    # RuntimeError: an archive that is encrypted, or of a version or method that the library does not know.
+    except (OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise DataError(f"{_at(file)} is truncated or no .npz file: {reason(error)}") from error
     for name, array in found.items():
         if not isinstance(array, np.ndarray):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nas.data import load
@@ -196,6 +196,8 @@ def test_a_truncated_file(tmp_path: Path, cut: int) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(at=st.integers(0, len(COMPRESSED.getvalue()) - 1), value=st.integers(1, 255))
+@example(at=COMPRESSED.getvalue().index(b"PK\x01\x02") + 6, value=64)  # a version of the format that is not known
+@example(at=COMPRESSED.getvalue().index(b"PK\x01\x02") + 8, value=1)  # encrypted
 def test_a_damaged_byte_gives_an_error_of_ours_or_the_same_images(tmp_path: Path, at: int, value: int) -> None:
     content = bytearray(COMPRESSED.getvalue())
     content[at] ^= value
