@@ -7,11 +7,12 @@ allocator is set per process; sides run in turns within a repetition. Two jobs: 
 * R: one by one in the way of Once-for-All's released library: extract, recalibrate on 2,000 images, validate on 5,000;
   default memory format and allocator; nothing remembered. T: the same made as fast as one by one can be: tuned
   allocator, channels_last, batch norms folded, identical architectures once.
-* In `evolution` R and T are timed on every fifth architecture and scaled: they share nothing between architectures, so
+* In `evolution` R and T are timed on every tenth architecture and scaled: they share nothing between architectures, so
   time is additive; identical architectures do not occur. Predictions are compared for those architectures.
 
-    python -m benchmarks.population_evaluation                 # everything, three repetitions
-    python -m benchmarks.population_evaluation --jobs random --sides R,T,all --repetitions 1
+    python -m benchmarks.population_evaluation                 # baselines and the whole, three repetitions
+    python -m benchmarks.population_evaluation --ingredients   # what each part brings, one repetition
+    python -m benchmarks.population_evaluation --answers       # how many predictions differ
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ from nas.evaluation.scores import Scores
 from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator, in_network_order
 from nas.evaluation.trie import Sharing
 from nas.search_spaces import Architecture, Objective, SearchSpace
-from nas.supernets import Supernet, build, calibrate, load, save, train
+from nas.supernets import Supernet, build, calibrate, load, save, steps, train
+from nas.supernets.convolution import Plain
 
 NAME = "population_evaluation"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
 BUILD = Path(__file__).resolve().parent.parent / "build" / NAME
 EPOCHS, IMAGES = 4, 20_000
-RANDOM, GENERATIONS, POPULATION, EVERY = 200, 20, 50, 5
+RANDOM, GENERATIONS, POPULATION, EVERY = 200, 20, 50, 10
 TOP = 10
 GIB = 2**30
 
@@ -65,9 +67,11 @@ ALONE = {
     "R + allocator + channels_last": (True, True, False, False),
     "T": (True, True, True, True),
 }
-# Together: what the evaluator is told; on top of T, each alone and cumulated.
+# Together, on top of T, each alone and cumulated. Passes: several batches at once. Kernels: oneDNN's fused ones.
 TOGETHER: dict[str, dict[str, Any]] = {
-    "chunks": {"sharing": Sharing(prefixes=False, widths=False), "budget_bytes": GIB},
+    "passes": {"sharing": Sharing(prefixes=False, widths=False), "fused": False},
+    "passes + kernels": {"sharing": Sharing(prefixes=False, widths=False)},
+    "prefixes alone": {"sharing": Sharing(widths=False), "cache": False, "fused": False},
     "prefixes": {"sharing": Sharing(widths=False), "cache": False},
     "prefixes + widths": {"cache": False},
     "all": {},
@@ -76,7 +80,6 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "all + bfloat16": {"precision": "bfloat16"},
     "all, 256 MiB": {"budget_bytes": GIB // 4},
 }
-INGREDIENTS = ("R + allocator", "R + channels_last", "R + folding", "R + duplicates", "R + allocator + channels_last")
 
 
 def trained() -> Supernet:
@@ -178,7 +181,7 @@ def one_by_one(
 def together(
     supernet: Supernet, data: ImageData, calls: Sequence[Sequence[Architecture]], *, sharing: Sharing | None = None,
     cache: bool = True, racing: bool = False, precision: Any = "float32", budget_bytes: int | None = None,
-    device: str = "cpu",
+    device: str = "cpu", fused: bool = True,
 ) -> tuple[list[float], list[bool], dict[str, float]]:  # fmt: skip
     """Accuracies, who was stopped, and the evaluator's totals."""
     race = Racing((Objective.parse("accuracy"),), keep=TOP) if racing else None
@@ -186,6 +189,8 @@ def together(
         supernet, data, precision=precision, racing=race, budget_bytes=budget_bytes, device=device,
         **({} if sharing is None else {"sharing": sharing}),
     )  # fmt: skip
+    if not fused:
+        steps.laid_out = lambda weight, bias, _, *, stride, groups: Plain(weight, bias, stride, groups)
     if not cache:
         evaluator._cache._capacity = 0  # measured only: there is no such setting
     metrics = [m for call in calls for m in evaluator.evaluate(call)]
@@ -228,7 +233,7 @@ def predictions(supernet: Supernet, data: ImageData, calls: Sequence[Sequence[Ar
 
 
 def run_answers(job: str) -> dict[str, Any]:
-    """How many predictions of the evaluator differ from those of one by one, on every fifth architecture."""
+    """How many predictions of the evaluator differ from those of one by one, on every tenth architecture."""
     keep_freed_memory()
     supernet, data = trained(), nas.data.load(DATA, train_images=IMAGES)
     calls = random_job(supernet.space) if job == "random" else evolution_job(supernet.space, supernet, data)
@@ -273,7 +278,7 @@ def run_side(job: str, side: str) -> dict[str, Any]:
 
 
 def on_device(supernet: Supernet, data: ImageData, device: str) -> dict[str, tuple[float, int]]:
-    """(seconds, architectures) of R, T and the evaluator on one device, one after the other; R and T on every fifth."""
+    """(seconds, architectures) of R, T and the evaluator on one device, one after the other; R and T on every tenth."""
     (archs,) = random_job(supernet.space)
     supernet, found = supernet.to(device).eval(), {}
     moved = replace(data, calibration=_moved(data.calibration, device), validation=_moved(data.validation, device))
@@ -334,7 +339,7 @@ def summary(job: str, repetitions: int, threads: int) -> None:
             "repetitions": len(runs[side]), "wall_s": seconds, "times_R": times["R"] / seconds,
             "times_T": times["T"] / seconds, "architectures_per_s": first["architectures"] / seconds,
         }  # fmt: skip
-        if first.get("stopped"):
+        if first.get("stopped") and runs["all"]:
             best = np.argsort(-np.array(runs["all"][0]["accuracy"]), kind="stable")[:TOP]
             kept = np.argsort(-np.array(first["accuracy"]), kind="stable")[:TOP]
             values |= {"stopped": first["stopped"], "same_top_10": len(set(best.tolist()) & set(kept.tolist()))}
@@ -348,8 +353,8 @@ def summary(job: str, repetitions: int, threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", default="random,evolution")
-    parser.add_argument("--sides", default=",".join(["R", "T", *TOGETHER]))
-    parser.add_argument("--ingredients", action="store_true", help="also the steps from R to T, one repetition")
+    parser.add_argument("--sides", default="R,T,all,all + racing")
+    parser.add_argument("--ingredients", action="store_true", help="only each ingredient, once, for the random job")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--answers", action="store_true", help="only compare predictions, one row a job")
@@ -366,11 +371,12 @@ def main() -> None:
         return
     supernet = trained()
     evolution_job(supernet.space, supernet, nas.data.load(DATA, train_images=IMAGES))
-    for repetition in range(options.repetitions):
-        for job in options.jobs.split(","):
-            for side in options.sides.split(","):
-                measured(job, side, repetition, options.threads)
-            for side in INGREDIENTS if options.ingredients and job == "random" else ():
+    sides, jobs, repetitions = options.sides.split(","), options.jobs.split(","), options.repetitions
+    if options.ingredients:
+        sides, jobs, repetitions = [*ALONE, *TOGETHER], ["random"], 1
+    for repetition in range(repetitions):
+        for job in jobs:
+            for side in sides:
                 measured(job, side, repetition, options.threads)
     for job in options.jobs.split(","):
         summary(job, options.repetitions, options.threads)

@@ -52,23 +52,23 @@ class Population:
         self._weights_left = 0
         self.macs = 0.0  # multiply-adds done so far
 
-    def calibrate(self, chunks: Sequence[int]) -> None:
-        """Measure the batch norms of every node that runs; the statistics of all chunks are pooled.
+    def calibrate(self, batches: Sequence[Sequence[int]]) -> None:
+        """Measure the batch norms of every node that runs; the statistics of all batches are pooled.
 
         Args:
-            chunks: One a calibration batch.
+            batches: For each chunk, from the first, the images of each calibration batch that it holds.
         """
         self._weights_left = self._room.weights
-        for chunk in chunks:
+        for chunk, sizes in enumerate(batches):
 
-            def run(node: Node, state: State, chunk: int = chunk) -> State:
-                state, node.parts[chunk] = node.step.measure(state, node.prepared)
+            def run(node: Node, state: State, chunk: int = chunk, sizes: Sequence[int] = sizes) -> State:
+                state, node.parts[chunk] = node.step.measure_batches(state, sizes, node.prepared)
                 return state
 
             self._pass(chunk, run, lambda *_: None)
         for node in self._trie.nodes():
             if node.parts:
-                node.statistics, node.parts = pool(list(node.parts.values())), {}
+                node.statistics, node.parts = pool([part for parts in node.parts.values() for part in parts]), {}
             node.prepared = {}
 
     def score(self, chunks: Sequence[int], scores: Scores, *, racing: Racing | None, costs: Tensor) -> None:
@@ -124,8 +124,7 @@ class Population:
     def _make_room(self, node: Node) -> None:
         """Keep the weights that a node has just prepared, or do without."""
         assert node.prepared is not None
-        tensors = [t for pair in node.prepared.values() for t in pair if t is not None]
-        size = sum(t.numel() * t.element_size() for t in tensors)
+        size = sum(t.numel() * t.element_size() for made in node.prepared.values() for t in made.weights)
         if size > self._weights_left:
             node.prepared = None
         else:

@@ -1,7 +1,8 @@
 """Accuracy of sub-networks with inherited weights, a population at a time.
 
 A population is a trie of steps. Batch norms are calibrated and images scored chunk by chunk, depth first, so that each
-distinct prefix runs once a chunk and only one path's activations are held.
+distinct prefix runs once a chunk and only one path's activations are held. A chunk of the calibration split holds
+several batches; each is normalised by itself.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nas.supernets.training import check_fits
 Precision = Literal["float32", "bfloat16"]
 # By kind of device. On CUDA launches cost more than arithmetic, so passes are larger.
 BUDGET_BYTES = {"cpu": 2**30, "cuda": 2**33}
-IMAGES_A_PASS = {"cpu": 250, "cuda": 2500}
+IMAGES_A_PASS = {"cpu": 500, "cuda": 2500}
 CALIBRATION_BATCH = 250
 GROUP = 256  # architectures a trie: what it and the answers need grows with them
 REMEMBERED = 100_000  # results of single architectures
@@ -51,7 +52,7 @@ class SupernetEvaluator:
         data: The images: its calibration split for batch norms, `split` for scores.
         split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
             and `test_loss`, which no search sees.
-        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 250 on the CPU, 2,500
+        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 500 on the CPU, 2,500
             on CUDA. Changes no result but for rounding.
         device: "cpu" or "cuda".
         budget_bytes: For all activations, those kept for the next call included; None: 1 GiB on the CPU, 8 GiB on
@@ -92,8 +93,11 @@ class SupernetEvaluator:
         order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
         self._labels = shown.labels[order].to(device)
         count = len(data.calibration)
-        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // CALIBRATION_BATCH))
-        batch, self._room = _divided(supernet, budget_bytes, batch_size, len(self._calibration[0]))
+        sizes = [len(part) for part in torch.arange(count).tensor_split(-(-count // CALIBRATION_BATCH))]
+        batch, self._room = _divided(supernet, budget_bytes, batch_size, max(sizes))
+        together = max(1, batch // max(sizes))
+        self._batches = [sizes[i : i + together] for i in range(0, len(sizes), together)]
+        self._calibration = torch.split(data.calibration.images.to(device), [sum(part) for part in self._batches])
         self._shown = torch.split(shown.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
         self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, count + len(shown), itemsize)
@@ -143,7 +147,7 @@ class SupernetEvaluator:
         named = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
         first = len(self._calibration)
         with self._autocast():
-            population.calibrate(range(first))
+            population.calibrate(self._batches)
             population.score(
                 range(first, first + len(self._shown)), scores, racing=self._racing,
                 costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),

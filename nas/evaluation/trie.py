@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
 from nas.search_spaces import Architecture
 from nas.supernets import Statistics, Supernet
+from nas.supernets.convolution import Convolution
 from nas.supernets.steps import Step
 
 
@@ -42,9 +41,9 @@ class Node:
         members: Positions of the architectures that end here.
         passing: How many architectures pass through or end here.
         alive: How many of them are still in the race.
-        parts: Batch-norm statistics met here, by calibration batch.
+        parts: Batch-norm statistics met here, by chunk, one a batch.
         statistics: Those of all batches together.
-        prepared: Weights ready for use, see `Context`; None where there is no room for them.
+        prepared: Convolutions ready for use, see `Context`; None where there is no room for them.
     """
 
     step: Step
@@ -54,9 +53,9 @@ class Node:
     members: list[int] = field(default_factory=list)
     passing: int = 0
     alive: int = 0
-    parts: dict[int, Statistics] = field(default_factory=dict)
+    parts: dict[int, list[Statistics]] = field(default_factory=dict)
     statistics: Statistics | None = None
-    prepared: dict[str, tuple[Tensor, Tensor | None]] | None = field(default_factory=dict)
+    prepared: dict[str, Convolution] | None = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
         """The node and everything behind it, parents first."""

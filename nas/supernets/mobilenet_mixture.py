@@ -14,8 +14,9 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
 
 from nas.relaxation import Mixture
-from nas.search_spaces.mobilenet_plan import make_divisible
+from nas.search_spaces.mobilenet_plan import Activation, make_divisible
 from nas.supernets import plain
+from nas.supernets.convolution import activated
 from nas.supernets.layers import ElasticDepthwiseConv2d, ElasticSqueezeExcitation
 from nas.supernets.steps import Context
 
@@ -74,9 +75,9 @@ def _block(
     sizes = tuple(c * e for c in incoming[0] for e in spec.expansions)
     inner: Weighed = (sizes, torch.outer(incoming[1], expansions).flatten())
     out_gate = gate(*outgoing)
-    y = _expanded(block, x, gate(*inner), spec.activation == "relu", context)
+    y = _expanded(block, x, gate(*inner), spec.activation, context)
     y = context.normalise(block.depthwise_norm, _depthwise(block.depthwise, y, kernels))
-    y = _activated(y, relu=spec.activation == "relu") * gate(*inner)
+    y = activated(y, spec.activation) * gate(*inner)
     if block.squeeze is not None:
         y = _squeezed(block.squeeze, y, gate(tuple(make_divisible(c // 4) for c in sizes), inner[1]))
     y = context.normalise(block.project_norm, block.project(y, block.project.weight.shape[0])) * out_gate
@@ -96,15 +97,11 @@ def gate(counts: tuple[int, ...], weights: Tensor) -> Tensor:
     return (weights[:, None] * inside).sum(0).view(1, -1, 1, 1)
 
 
-def _activated(x: Tensor, *, relu: bool) -> Tensor:
-    return F.relu(x) if relu else F.hardswish(x)
-
-
-def _expanded(block: ElasticBlock, x: Tensor, inner: Tensor, relu: bool, context: Context) -> Tensor:
+def _expanded(block: ElasticBlock, x: Tensor, inner: Tensor, activation: Activation, context: Context) -> Tensor:
     if block.expand is None or block.expand_norm is None:
         return x
     y = context.normalise(block.expand_norm, block.expand(x, block.expand.weight.shape[0]))
-    return _activated(y, relu=relu) * inner
+    return activated(y, activation) * inner
 
 
 def _depthwise(layer: ElasticDepthwiseConv2d, x: Tensor, weights: Tensor) -> Tensor:

@@ -52,12 +52,11 @@ def pool(parts: Sequence[Statistics]) -> Statistics:
         parts: One a batch, over the same layers.
     """
     total = sum(part.images for part in parts)
-    shares = [part.images / total for part in parts]
     layers = {}
-    for name in parts[0].layers:
-        means = [part.layers[name][0] for part in parts]
-        mean = torch.stack([s * m for s, m in zip(shares, means, strict=True)]).sum(0)
-        within = torch.stack([s * part.layers[name][1] for s, part in zip(shares, parts, strict=True)]).sum(0)
-        between = torch.stack([s * (m - mean) ** 2 for s, m in zip(shares, means, strict=True)]).sum(0)
-        layers[name] = (mean, within + between)
+    for name, (example, _) in parts[0].layers.items():
+        shares = torch.tensor([[part.images / total] for part in parts], device=example.device)
+        means = torch.stack([part.layers[name][0] for part in parts])
+        variances = torch.stack([part.layers[name][1] for part in parts])
+        mean = (shares * means).sum(0)
+        layers[name] = (mean, (shares * (variances + (means - mean).square())).sum(0))
     return Statistics(layers, total)

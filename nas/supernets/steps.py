@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
 
 from nas.search_spaces.mobilenet_plan import Activation
+from nas.supernets.convolution import Convolution, Plain, activated, laid_out
 from nas.supernets.layers import ElasticBatchNorm
 from nas.supernets.statistics import Statistics
 from nas.training.parallel import ALONE, Group, rows_of
@@ -52,14 +52,14 @@ class Context:
         regularisation: Noise; None for none.
         folded: Batch-norm statistics to fold into the weights of the convolution before each norm, in place of
             `normalise`; faster without gradients, equal but for rounding.
-        prepared: Weights and biases of units by their norm's name: filled by a step's first run, used by its later
-            ones, which must be of the same step and statistics. None prepares nothing.
+        prepared: Convolutions by the name of the norm behind them: filled by a step's first run, used by its later
+            ones, which must be of the same step and statistics. None prepares nothing. Not with gradients.
     """
 
     normalise: Normalise
     regularisation: Regularisation | None = None
     folded: Statistics | None = None
-    prepared: dict[str, tuple[Tensor, Tensor | None]] | None = None
+    prepared: dict[str, Convolution] | None = None
 
     def unit(
         self, x: Tensor, sliced: Callable[[], Tensor], norm: ElasticBatchNorm, activation: Activation | None, *,
@@ -75,21 +75,22 @@ class Context:
             stride: Of the convolution.
             groups: Of the convolution.
         """
-        weight, bias = self._prepared(sliced, norm)
-        y = F.conv2d(x, weight, bias, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
-        # Of one-channel images torch cannot tell the memory format and goes on with the one in which
-        # gradients of depthwise convolutions take twice as long.
-        y = y.contiguous(memory_format=torch.channels_last)
-        return activated(y if self.folded is not None else self.normalise(norm, y), activation)
-
-    def _prepared(self, sliced: Callable[[], Tensor], norm: ElasticBatchNorm) -> tuple[Tensor, Tensor | None]:
-        if self.prepared is not None and (found := self.prepared.get(norm.name)) is not None:
-            return found
-        made: tuple[Tensor, Tensor | None] = sliced(), None
+        convolution = self.prepared.get(norm.name) if self.prepared is not None else None
+        if convolution is None:
+            convolution = self._convolution(x, sliced, norm, stride, groups)
         if self.folded is not None:
-            made = norm.folded(made[0], *self.folded.layer(norm.name))
-        if self.prepared is not None:
-            self.prepared[norm.name] = made
+            return convolution(x, activation)
+        return activated(self.normalise(norm, convolution(x, None)), activation)
+
+    def _convolution(
+        self, x: Tensor, sliced: Callable[[], Tensor], norm: ElasticBatchNorm, stride: int, groups: int
+    ) -> Convolution:
+        weight, bias = sliced(), None
+        if self.folded is not None:
+            weight, bias = norm.folded(weight, *self.folded.layer(norm.name))
+        if self.prepared is None:
+            return Plain(weight, bias, stride, groups)
+        self.prepared[norm.name] = made = laid_out(weight, bias, x, stride=stride, groups=groups)
         return made
 
     def dropped(self, branch: Tensor, depth: float) -> Tensor:
@@ -98,15 +99,6 @@ class Context:
             return branch
         drop = self.regularisation.drop_connect * depth
         return branch * self.regularisation.keep((len(branch), 1, 1, 1), drop, branch)
-
-
-def activated(x: Tensor, kind: Activation | None) -> Tensor:
-    """The nonlinearity called `kind`; overwrites `x`, the output of a batch norm, where the gradient allows it."""
-    if kind is None:
-        return x
-    if kind == "relu":
-        return F.relu_(x)
-    return F.hardswish(x, inplace=not x.requires_grad)
 
 
 def by_batch(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
@@ -141,24 +133,36 @@ class Step(NamedTuple):
         """Run with stored batch-norm statistics."""
         return self.body(x, Context(by_statistics(statistics)))
 
-    def measure(
-        self, x: State, prepared: dict[str, tuple[Tensor, Tensor | None]] | None = None
-    ) -> tuple[State, Statistics]:
-        """Run normalised by the batch, and return the statistics met on the way.
+    def measure(self, x: State) -> tuple[State, Statistics]:
+        """Run normalised by the batch, and return the statistics met on the way."""
+        state, (statistics,) = self.measure_batches(x, [len(x) if isinstance(x, Tensor) else len(x[0])])
+        return state, statistics
+
+    def measure_batches(
+        self, x: State, batches: Sequence[int], prepared: dict[str, Convolution] | None = None
+    ) -> tuple[State, list[Statistics]]:
+        """Run several batches at once, each normalised by itself.
 
         Args:
-            x: The state before this step.
+            x: The state before this step, batches one behind the other.
+            batches: Images of each batch.
             prepared: See `Context`.
         """
-        layers: dict[str, tuple[Tensor, Tensor]] = {}
+        layers: list[dict[str, tuple[Tensor, Tensor]]] = [{} for _ in batches]
 
         def normalise(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
-            y, mean, var = norm.measured(x)
-            layers[norm.name] = (mean, var)
+            if len(batches) == 1:
+                y, mean, var = norm.measured(x)
+                layers[0][norm.name] = (mean, var)
+                return y
+            y, sizes = torch.empty_like(x), list(batches)
+            for found, part, out in zip(layers, torch.split(x, sizes), torch.split(y, sizes), strict=True):
+                _, mean, var = norm.measured(part, out)
+                found[norm.name] = (mean, var)
             return y
 
-        images = len(x) if isinstance(x, Tensor) else len(x[0])
-        return self.body(x, Context(normalise, prepared=prepared)), Statistics(layers, images)
+        state = self.body(x, Context(normalise, prepared=prepared))
+        return state, [Statistics(found, n) for found, n in zip(layers, batches, strict=True)]
 
 
 def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:
