@@ -118,6 +118,25 @@ def _facts(found: list[Row]) -> str:
     return table(["what", "device", "figures"], [[say(r["key"]), r["device"], say(r["values"])] for r in found])
 
 
+def populations() -> str:
+    """Medians; the newest summary of each side."""
+    body = []
+    for r in newest("population_evaluation_summary"):
+        k, v = r["key"], r["values"]
+        saved = [v.get(f"share_saved_by_{what}") for what in ("prefixes", "racing")]
+        body.append(
+            [k["job"], k["side"], v["repetitions"], v["wall_s"], v["times_R"], v["times_T"], v["architectures_per_s"],
+             *("" if share is None else 100 * share for share in saved),
+             "" if "peak_bytes" not in v else v["peak_bytes"] / 2**20, v.get("same_top_10", "")]
+        )  # fmt: skip
+    head = [
+        "job", "side", "repetitions", "s", "times R", "times T", "architectures/s", "% saved by prefixes",
+        "% by racing", "peak MiB", "same top 10",
+    ]  # fmt: skip
+    answers = _facts(newest("population_evaluation_answers"))
+    return table(head, body) + "\n\nPredictions that differ from one by one:\n\n" + answers
+
+
 # File of rows -> (title, command, what to know, how to show it).
 SECTIONS = {
     "search_digits": (
@@ -149,6 +168,24 @@ SECTIONS = {
     "ledger": (
         "A ledger of 10,000 trials", "python -m benchmarks.ledger",
         "Written one append a trial; then read, and opened to go on with.", lambda: facts("ledger"),
+    ),
+    "population_evaluation_summary": (
+        "Populations together against one by one", "python -m benchmarks.population_evaluation",
+        "CIFAR-10 (JPEG q75), a trained supernet, 2,000 images for calibration and 5,000 for validation, 2 threads; "
+        "200 random architectures, and 20 generations of 50. R: one by one as Once-for-All's released library does "
+        "it; T: as fast as one by one gets. Passes: more images at once while scoring; kernels: nonlinearities inside "
+        "oneDNN's. Rows with one repetition are from one run of `--ingredients`.",
+        populations,
+    ),
+    "ray_pool": (
+        "A pool of Ray workers", "python -m benchmarks.ray_pool",
+        "Overhead of an evaluator that costs nothing; eight simulated workers that wait; two workers of one thread "
+        "against one.", lambda: facts("ray_pool"),
+    ),
+    "distributed_training": (
+        "Training on two workers", "python -m benchmarks.distributed_training",
+        "Against one process on the whole batch; collective calls of a step; time of a step.",
+        lambda: facts("distributed_training"),
     ),
     "gpu_suite": ("On a GPU", "python -m benchmarks.gpu_suite", "", lambda: facts("gpu_suite")),
 }  # fmt: skip

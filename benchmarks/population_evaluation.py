@@ -67,7 +67,7 @@ ALONE = {
     "R + allocator + channels_last": (True, True, False, False),
     "T": (True, True, True, True),
 }
-# Together, on top of T, each alone and cumulated. Passes: several batches at once. Kernels: oneDNN's fused ones.
+# Together, on top of T, each alone and cumulated. Passes: more images at once. Kernels: oneDNN's fused ones.
 TOGETHER: dict[str, dict[str, Any]] = {
     "passes": {"sharing": Sharing(prefixes=False, widths=False), "fused": False},
     "passes + kernels": {"sharing": Sharing(prefixes=False, widths=False)},
@@ -305,10 +305,10 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measured(job: str, side: str, repetition: int, threads: int) -> dict[str, Any]:
-    """One side in a fresh process, and its row; skipped where the row is there."""
+def measured(job: str, side: str, repetition: int, threads: int, *, force: bool) -> dict[str, Any]:
+    """One side in a fresh process, and its row; skipped where the row is there, unless it is to be made again."""
     key = {"job": job, "side": side, "repetition": repetition, "threads": threads}
-    found = rows.finished(NAME, key)
+    found = None if force else rows.finished(NAME, key)
     if found is None:
         command = [sys.executable, "-m", f"benchmarks.{NAME}", "--side", side, "--jobs", job]
         done = subprocess.run(
@@ -356,6 +356,7 @@ def main() -> None:
     parser.add_argument("--sides", default="R,T,all,all + racing")
     parser.add_argument("--ingredients", action="store_true", help="only each ingredient, once, for the random job")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--force", action="store_true", help="measure again what is there already")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--answers", action="store_true", help="only compare predictions, one row a job")
     parser.add_argument("--side", help="one side in this process; prints one line of JSON")
@@ -377,7 +378,7 @@ def main() -> None:
     for repetition in range(repetitions):
         for job in jobs:
             for side in sides:
-                measured(job, side, repetition, options.threads)
+                measured(job, side, repetition, options.threads, force=options.force)
     for job in options.jobs.split(","):
         summary(job, options.repetitions, options.threads)
 

@@ -103,14 +103,15 @@ def search_document(
         exhausted: Whether the searcher found nothing new any more.
 
     Returns:
-        `trials`, `failed`, `feasible` and `new` are counts; `front` is a list of `{"digest", "arch", "metrics"}`,
-        `best` and `knee` are one of these or None.
+        `trials`, `failed`, `stopped` (by racing), `feasible` and `new` are counts. `front` is a list of
+        `{"digest", "arch", "metrics"}`, `best` and `knee` are one of these or None.
     """
     members = front(trials, objectives, constraints)
     return {
         "trials": len(trials),
         "new": len(trials) if new is None else new,
         "failed": sum(not trial.metrics for trial in trials),
+        "stopped": sum(PARTIAL in trial.metrics for trial in trials),
         "feasible": len(feasible(trials, constraints)),
         "exhausted": exhausted,
         "objectives": [str(objective) for objective in objectives],

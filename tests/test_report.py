@@ -112,7 +112,7 @@ class TestDocument:
         assert document["knee"]["digest"] in {m["digest"] for m in document["front"]}
         rest = {key: value for key, value in document.items() if key not in ("front", "best", "knee")}
         assert rest == {
-            "trials": 5, "new": 2, "failed": 1, "feasible": 3, "exhausted": False,
+            "trials": 5, "new": 2, "failed": 1, "stopped": 0, "feasible": 3, "exhausted": False,
             "objectives": ["max:accuracy", "min:macs"], "constraints": ["macs<=8"], "out": str(Path("results/run")),
             "wall_s": 1.5,
         }  # fmt: skip

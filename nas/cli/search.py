@@ -18,6 +18,7 @@ from nas.errors import StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
+    from nas.evaluation.racing import Racing
     from nas.search_spaces import Constraint, Objective
     from nas.searchers import Builder, Trial
     from nas.study import Result
@@ -52,6 +53,9 @@ def search(
     storage: Annotated[
         str | None, typer.Option("--storage", help="An Optuna storage URL for the ledger; default: a file in --out.")
     ] = None,
+    racing: Annotated[
+        bool, typer.Option("--racing", help="Stop candidates that cannot win among those asked together.")
+    ] = False,
     workers: WorkersOption = None,
     ray: RayAddress = None,
     asynchronous: Asynchronous = False,
@@ -73,8 +77,9 @@ def search(
     chosen = resolve_device(device)
     crew = crew_of(
         workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
-        found=chosen, goals=[*objectives, *constraints],
+        found=chosen, goals=[*objectives, *constraints], racing=racing,
     )  # fmt: skip
+    race = race_of(objectives, constraints) if racing else None
     wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
     if supernet is None:
@@ -92,7 +97,7 @@ def search(
     training_s = time.monotonic() - began
     result, front = _searched(
         stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
-        directory=directory, storage=storage, resume=resume, crew=crew, device=chosen,
+        directory=directory, storage=storage, resume=resume, crew=crew, device=chosen, racing=race,
     )  # fmt: skip
     facts = {
         "space": members.name,
@@ -121,6 +126,22 @@ def check_measured(goals: Sequence[Objective | Constraint]) -> None:
             raise UnknownName("metric of a search", goal.metric, MEASURED)
 
 
+def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Racing:
+    """The race of --racing.
+
+    Raises:
+        UsageError: Images cannot decide it, or a bound could make a loser the winner.
+    """
+    from nas.evaluation.racing import COSTS, Racing
+
+    for bound in constraints:
+        if bound.metric not in COSTS:
+            raise UsageError(
+                f"--racing may stop those who meet {bound}; use bounds on params and macs, or leave it out"
+            )
+    return Racing(tuple(objectives))
+
+
 def check_alone(**given: object) -> None:
     """Refuse options that say how to train, beside --supernet.
 
@@ -135,7 +156,7 @@ def check_alone(**given: object) -> None:
 def _searched(
     stored: StoredSupernet, data: ImageData, builder: Builder, objectives: list[Objective],
     constraints: list[Constraint], *, trials: int, batch: int, seed: int, directory: Path, storage: str | None,
-    resume: bool, crew: Crew | None, device: str,
+    resume: bool, crew: Crew | None, device: str, racing: Racing | None,
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
@@ -145,12 +166,12 @@ def _searched(
     space = stored.supernet.space
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = crew.device if crew is not None else device
-    with opened(stored, data, goals, crew, device) as (evaluator, counters):
+    with opened(stored, data, goals, crew, device, racing) as (evaluator, counters):
         study = Study(
             space, builder(space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
             seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
             provenance={"weights": stored.digest, "data": data.digest, "device": where},
-            asynchronous=crew is not None and crew.asynchronous, counters=counters,
+            asynchronous=crew is not None and crew.asynchronous, together=racing is not None, counters=counters,
         )  # fmt: skip
         with study, search_bar("searching") as progress:
             result = study.run(trials, progress=progress)
@@ -191,7 +212,9 @@ def _report(
     report.draw_front(trials, front, objectives, directory / runs.PICTURE)
     runs.write_json(directory / runs.SEARCH, document)
     best = document["best"]
-    spent = f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s ({facts['training_s']:.0f} s training)"
+    stopped = f", {document['stopped']} stopped early" if document["stopped"] else ""
+    spent = f"{len(trials)} trials, {result.new} of them new{stopped}, in {wall_s:.0f} s"
+    spent += f" ({facts['training_s']:.0f} s training)"
     emit(
         document,
         as_json=as_json,

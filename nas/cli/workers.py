@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -11,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.errors import NasError, UsageError
+from nas.errors import UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
     from nas.evaluation import Evaluator
+    from nas.evaluation.racing import Racing
     from nas.search_spaces import Constraint, Objective
     from nas.study.progress import Counters
     from nas.supernets import StoredSupernet
-
-ANSWER_S = 5.0  # for a cluster to accept a connection; Ray itself tries for minutes
 
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Evaluate on so many Ray workers; same seed, same trials.")
@@ -67,7 +65,7 @@ class Crew:
 
 def crew_of(
     count: int | None, address: str | None, *, asynchronous: bool, cpus: float | None, gpus: float | None,
-    device: str | None, found: str, goals: Sequence[Objective | Constraint],
+    device: str | None, found: str, goals: Sequence[Objective | Constraint], racing: bool,
 ) -> Crew | None:  # fmt: skip
     """The workers that the options ask for; None evaluates in this process.
 
@@ -80,6 +78,7 @@ def crew_of(
         device: --device.
         found: The device of this machine.
         goals: What the search needs measured.
+        racing: --racing.
 
     Raises:
         UsageError: Options for workers without --workers, or that contradict others.
@@ -95,6 +94,8 @@ def crew_of(
             if there:
                 raise UsageError(f"{name} is about workers; say how many with --workers")
         return None
+    if racing:
+        raise UsageError("--racing compares the candidates of one process; leave out --workers")
     if asynchronous and any(goal.metric == "latency_ms" for goal in goals):
         raise UsageError(
             "latency_ms is measured in this process between batches, which --asynchronous does not have; leave it out"
@@ -108,7 +109,12 @@ def crew_of(
 
 @contextmanager
 def opened(
-    stored: StoredSupernet, data: ImageData, goals: Sequence[Objective | Constraint], crew: Crew | None, device: str
+    stored: StoredSupernet,
+    data: ImageData,
+    goals: Sequence[Objective | Constraint],
+    crew: Crew | None,
+    device: str,
+    racing: Racing | None = None,
 ) -> Iterator[tuple[Evaluator, Counters]]:
     """An evaluator for these goals, and where to read what it does; workers end with the block.
 
@@ -118,6 +124,7 @@ def opened(
         goals: What has to be measured.
         crew: The workers; None evaluates in this process.
         device: Of this process.
+        racing: Who may be stopped early; in this process alone.
 
     Raises:
         NasError: No cluster answers, or it has no room for a worker.
@@ -126,36 +133,17 @@ def opened(
     from nas.study.progress import Counters
 
     if crew is None:
-        here = SupernetEvaluator(stored.supernet, data, device=device)
+        here = SupernetEvaluator(stored.supernet, data, device=device, racing=racing)
         yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
         return
     from nas.evaluation.ray_supernet import supernet_pool
 
-    if crew.address is not None:
-        _knock(crew.address)
     # Ray prints what happens to its machines, and standard output may be for one JSON document alone.
     with redirect_stdout(sys.stderr), supernet_pool(
         stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device, cpus=crew.cpus,
         gpus=crew.gpus,
     ) as pool:  # fmt: skip
         yield _with_latency(pool, stored, goals, device), Counters(lambda: pool.totals, lambda: pool.alive)
-
-
-def _knock(address: str) -> None:
-    """Refuse an address where nothing listens.
-
-    Raises:
-        NasError: Nothing does; names the address.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdecimal():  # "auto", or what else Ray understands
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
-    except (OSError, OverflowError) as error:
-        raise NasError(
-            f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave out --ray"
-        ) from None
 
 
 def _with_latency(

@@ -52,23 +52,23 @@ class Population:
         self._weights_left = 0
         self.macs = 0.0  # multiply-adds done so far
 
-    def calibrate(self, batches: Sequence[Sequence[int]]) -> None:
-        """Measure the batch norms of every node that runs; the statistics of all batches are pooled.
+    def calibrate(self, chunks: Sequence[int]) -> None:
+        """Measure the batch norms of every node that runs; the statistics of all chunks are pooled.
 
         Args:
-            batches: For each chunk, from the first, the images of each calibration batch that it holds.
+            chunks: One a calibration batch.
         """
         self._weights_left = self._room.weights
-        for chunk, sizes in enumerate(batches):
+        for chunk in chunks:
 
-            def run(node: Node, state: State, chunk: int = chunk, sizes: Sequence[int] = sizes) -> State:
-                state, node.parts[chunk] = node.step.measure_batches(state, sizes, node.prepared)
+            def run(node: Node, state: State, chunk: int = chunk) -> State:
+                state, node.parts[chunk] = node.step.measure(state, node.prepared)
                 return state
 
             self._pass(chunk, run, lambda *_: None)
         for node in self._trie.nodes():
             if node.parts:
-                node.statistics, node.parts = pool([part for parts in node.parts.values() for part in parts]), {}
+                node.statistics, node.parts = pool(list(node.parts.values())), {}
             node.prepared = {}
 
     def score(self, chunks: Sequence[int], scores: Scores, *, racing: Racing | None, costs: Tensor) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from nas.errors import UsageError
 from nas.evaluation.scores import Scores
 from nas.search_spaces import Objective
+from nas.search_spaces.goals import METRICS
 
 SCORED, COSTS = ("accuracy", "loss"), ("params", "macs")
 FEWEST_DISAGREEMENTS = 8  # below, the normal approximation says nothing
@@ -49,6 +50,10 @@ class Racing:
                 raise UsageError(
                     f"racing cannot judge by {objective.metric!r}; use accuracy or loss, with params or macs, "
                     "or leave racing out"
+                )
+            if objective.direction != METRICS[objective.metric]:
+                raise UsageError(
+                    f"racing cannot run {objective}; it looks for {METRICS[objective.metric]}:{objective.metric}"
                 )
         if len(scored) != 1:
             raise UsageError(f"racing needs one objective that images decide, accuracy or loss, got {len(scored)}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
-from nas.errors import NasError, UsageError, WorkersLost
+from nas.errors import UsageError, WorkersLost
 from nas.evaluation.evaluator import Evaluator
 from nas.evaluation.ray_batches import TRIES, Answer, Batch
 from nas.evaluation.ray_worker import Worker
@@ -120,7 +120,7 @@ class Crew:
         """
         awaited = {seat.call: seat for seat in self._seats if seat.call is not None}
         if not awaited:
-            raise NasError(f"no worker could build its evaluator: {self._reason}")
+            raise WorkersLost(f"no worker could build its evaluator: {self._reason}")
         ready, _ = self._ray.wait(list(awaited), timeout=LOOK_S)
         if not ready:
             self._check_placed()
@@ -188,6 +188,8 @@ class Crew:
         except errors.OutOfMemoryError as error:
             return Answer("lost", f"out of memory: {_line(error)}")
         except errors.RayError as error:
+            if "creation task" in str(error):  # its machine cannot import what it should run
+                return Answer("broken", str(error))
             return Answer("lost", f"its worker died: {_line(error)}")
         return found
 

@@ -1,8 +1,7 @@
 """Accuracy of sub-networks with inherited weights, a population at a time.
 
 A population is a trie of steps. Batch norms are calibrated and images scored chunk by chunk, depth first, so that each
-distinct prefix runs once a chunk and only one path's activations are held. A chunk of the calibration split holds
-several batches; each is normalised by itself.
+distinct prefix runs once a chunk and only one path's activations are held.
 """
 
 from __future__ import annotations
@@ -93,11 +92,10 @@ class SupernetEvaluator:
         order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
         self._labels = shown.labels[order].to(device)
         count = len(data.calibration)
-        sizes = [len(part) for part in torch.arange(count).tensor_split(-(-count // CALIBRATION_BATCH))]
-        batch, self._room = _divided(supernet, budget_bytes, batch_size, max(sizes))
-        together = max(1, batch // max(sizes))
-        self._batches = [sizes[i : i + together] for i in range(0, len(sizes), together)]
-        self._calibration = torch.split(data.calibration.images.to(device), [sum(part) for part in self._batches])
+        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // CALIBRATION_BATCH))
+        batch, self._room = _divided(supernet, budget_bytes, batch_size, len(self._calibration[0]))
+        if racing is not None:  # a round ends with a pass
+            batch = min(batch, -(-len(shown) // racing.rounds))
         self._shown = torch.split(shown.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
         self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, count + len(shown), itemsize)
@@ -147,7 +145,7 @@ class SupernetEvaluator:
         named = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
         first = len(self._calibration)
         with self._autocast():
-            population.calibrate(self._batches)
+            population.calibrate(range(first))
             population.score(
                 range(first, first + len(self._shown)), scores, racing=self._racing,
                 costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),

@@ -41,7 +41,7 @@ class Node:
         members: Positions of the architectures that end here.
         passing: How many architectures pass through or end here.
         alive: How many of them are still in the race.
-        parts: Batch-norm statistics met here, by chunk, one a batch.
+        parts: Batch-norm statistics met here, by calibration batch.
         statistics: Those of all batches together.
         prepared: Convolutions ready for use, see `Context`; None where there is no room for them.
     """
@@ -53,7 +53,7 @@ class Node:
     members: list[int] = field(default_factory=list)
     passing: int = 0
     alive: int = 0
-    parts: dict[int, list[Statistics]] = field(default_factory=dict)
+    parts: dict[int, Statistics] = field(default_factory=dict)
     statistics: Statistics | None = None
     prepared: dict[str, Convolution] | None = field(default_factory=dict)
 

@@ -30,6 +30,7 @@ class Identity:
         seed: The searcher's seed.
         batch: How many architectures one ask wants.
         asynchronous: Whether results are told as they come.
+        together: Whether results depend on who is evaluated together.
     """
 
     space: dict[str, Any]
@@ -42,6 +43,7 @@ class Identity:
     seed: int
     batch: int
     asynchronous: bool = False
+    together: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The study's user attributes, in the order in which a difference is reported."""

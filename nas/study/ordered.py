@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol, final
 
-from nas.errors import NasError, StudyError, UsageError
+from nas.errors import NasError, StudyError, UsageError, WorkersLost
 from nas.evaluation import Evaluator, Failure, Outcome
 from nas.ledger import Ledger
 from nas.search_spaces import Architecture
@@ -41,11 +41,16 @@ class InOrder:
         ledger: Where the trials are.
         recorder: Writes them there.
         size: How many architectures one ask wants.
+        together: Whether what the evaluator says depends on who is in the call: a batch of which the ledger holds a
+            part is then evaluated again in full.
     """
 
-    def __init__(self, searcher: Searcher, evaluator: Evaluator, ledger: Ledger, recorder: Recorder, size: int) -> None:
+    def __init__(
+        self, searcher: Searcher, evaluator: Evaluator, ledger: Ledger, recorder: Recorder, size: int, *,
+        together: bool = False,
+    ) -> None:  # fmt: skip
         self._searcher, self._evaluator, self._ledger = searcher, evaluator, ledger
-        self._recorder, self._size = recorder, size
+        self._recorder, self._size, self._together = recorder, size, together
         self._told = 0  # complete batches
         self._idle = 0  # the last of them that brought nothing new
 
@@ -89,16 +94,26 @@ class InOrder:
         if not fresh:
             return
         began = time.perf_counter()
-        outcomes = self._outcomes(batch, fresh)
+        if self._together:
+            call = {d: a for d, a in zip(digests, archs, strict=True) if self._of(d) in (None, batch)}
+            found = dict(zip(call.values(), self._outcomes(batch, list(call.values())), strict=True))
+            outcomes: Sequence[Outcome] = [found[arch] for arch in fresh]
+        else:
+            outcomes = self._outcomes(batch, fresh)
         seconds = (time.perf_counter() - began) / len(fresh)
         asked = digests if self._ledger.asked(batch) is None else None
         self._recorder.record(batch, fresh, outcomes, seconds=seconds, asked=asked)
+
+    def _of(self, digest: str) -> int | None:
+        """The batch of a finished trial."""
+        trial = self._ledger.get(digest)
+        return None if trial is None else trial.batch
 
     def _outcomes(self, batch: int, archs: Sequence[Architecture]) -> Sequence[Outcome]:
         """The metrics of each architecture, or why it has none."""
         try:
             return self._measured(archs)
-        except UsageError:
+        except (UsageError, WorkersLost):  # speaks against no architecture
             raise
         except NasError as error:
             outcomes = [Failure(str(error))] if len(archs) == 1 else [self._alone(arch) for arch in archs]
@@ -117,7 +132,7 @@ class InOrder:
     def _alone(self, arch: Architecture) -> Outcome:
         try:
             return self._measured([arch])[0]
-        except UsageError:
+        except (UsageError, WorkersLost):
             raise
         except NasError as error:
             return Failure(str(error))

@@ -79,6 +79,8 @@ class Study:
         batch: How many architectures one ask wants; asynchronously, how many are under way, at least one a slot.
         patience: After so many consecutive batches without a new architecture the space counts as exhausted.
         asynchronous: Tell results as they come, in place of asked order; needs a `StreamingEvaluator`.
+        together: Whether the evaluator's results depend on who is in the call, as a race's do: batches are then always
+            evaluated in full.
         counters: Where to read what the evaluator has done, for progress and ledger.
         name: Name of the Optuna study; None means the folder's with a URL, else "search".
 
@@ -91,7 +93,8 @@ class Study:
         self, space: SearchSpace, searcher: Searcher, evaluator: Evaluator, objectives: Sequence[Objective],
         constraints: Sequence[Constraint] = (), *, seed: int, directory: Path | None = None,
         storage: str | None = None, resume: bool = False, provenance: Mapping[str, str] | None = None,
-        batch: int = BATCH, patience: int = PATIENCE, asynchronous: bool = False, counters: Counters | None = None,
+        batch: int = BATCH, patience: int = PATIENCE, asynchronous: bool = False, together: bool = False,
+        counters: Counters | None = None,
         name: str | None = None,
     ) -> None:  # fmt: skip
         origin = dict(provenance or {})
@@ -103,7 +106,7 @@ class Study:
         identity = Identity(
             space.to_json(), space.digest, origin.get("weights", ""), origin.get("data", ""),
             [str(o) for o in objectives], [str(c) for c in constraints], _described(searcher), seed, batch,
-            asynchronous,
+            asynchronous, together,
         )  # fmt: skip
         self._ledger = Ledger(
             space, identity, self.objectives, self.constraints, device=origin.get("device", ""),
@@ -111,7 +114,7 @@ class Study:
         )  # fmt: skip
         recorder = Recorder(space, self._ledger, [*objectives, *constraints])
         self._loop: Loop = (
-            InOrder(searcher, evaluator, self._ledger, recorder, batch)
+            InOrder(searcher, evaluator, self._ledger, recorder, batch, together=together)
             if streaming is None
             else SteadyState(searcher, streaming, self._ledger, recorder, batch)
         )

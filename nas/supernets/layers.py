@@ -186,16 +186,12 @@ class ElasticBatchNorm(nn.Module):
         scale = scale * torch.rsqrt(var + self.eps)
         return weight * scale.view(-1, 1, 1, 1), torch.addcmul(shift, mean, scale, value=-1)
 
-    def measured(self, x: Tensor, out: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, C, H, W] normalised by the batch, into `out` if given, with that mean [C] and biased variance [C]."""
+    def measured(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B, C, H, W] normalised by the batch, with that mean [C] and biased variance [C]."""
         c, n = x.shape[1], x.numel() // x.shape[1]
         # With momentum 1 the native kernel hands out the statistics that it computes anyway.
         mean, var = x.new_zeros(c, dtype=torch.float32), x.new_ones(c, dtype=torch.float32)
-        if out is None:
-            y = F.batch_norm(x, mean, var, *self.sliced(c), training=True, momentum=1.0, eps=self.eps)
-        else:
-            unused = x.new_empty(0), x.new_empty(0)
-            y, _, _ = torch.native_batch_norm(x, *self.sliced(c), mean, var, True, 1.0, self.eps, out=(out, *unused))
+        y = F.batch_norm(x, mean, var, *self.sliced(c), training=True, momentum=1.0, eps=self.eps)
         return y, mean, var * ((n - 1) / n)  # the kernel reports the unbiased variance
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from nas.supernets.supernet import Supernet
 from nas.supernets.training import DEFAULT_BATCH, check_fits, train
 from nas.training import CHECKPOINT, Progress, TorchGroup, TrainingRule, checkpoint
 from nas.training.parallel import check_shares
+from nas.training.ray_connection import connected
 
 FAILURES = 3  # in a row without a new checkpoint, before training is given up
 REPORT_S = 0.2  # between two reports of progress, and between two looks for them
@@ -135,7 +133,10 @@ def train_on_workers(
     chosen = rules.get(rule) if isinstance(rule, str) else rule
     check_fits(supernet.space, data)
     check_shares(min(batch_size, len(data.train.labels)), workers.count)
-    with tempfile.TemporaryDirectory() as spare, _connected(workers) as ray:
+    with (
+        tempfile.TemporaryDirectory() as spare,
+        connected(workers.address, cpus=workers.count, purpose="training on workers") as ray,
+    ):
         folder = (directory or Path(spare)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         job = _Job(
@@ -155,6 +156,7 @@ def _until_done(
     first = newest = _stamp(path)
     failures = 0
     while True:
+        _check_room(ray.cluster_resources(), workers)
         mailbox = _mailbox(ray)
         config = {"job": stored, "mailbox": mailbox, "resume": resume or newest != first}
         failure = _attempt(ray, config, workers, job.directory, progress)
@@ -189,6 +191,10 @@ def _attempt(
 
     resources = {"CPU": 1.0} | ({"GPU": workers.gpus} if workers.gpus else {})
     failures: list[Exception] = []
+    # Ray's own attempts would begin anew, and wait without a word for machines that are gone.
+    once = FailureConfig(  # type: ignore[call-arg]  # Ray's types are those of its older interface
+        max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+    )
     with tempfile.TemporaryDirectory(prefix=".ray-", dir=directory) as storage:
         trainer = TorchTrainer(
             _work,
@@ -197,7 +203,7 @@ def _attempt(
             scaling_config=ScalingConfig(
                 num_workers=workers.count, use_gpu=workers.gpus > 0, resources_per_worker=resources
             ),
-            run_config=RunConfig(storage_path=storage, failure_config=FailureConfig(max_failures=0)),
+            run_config=RunConfig(storage_path=storage, failure_config=once),
         )
 
         def fit() -> None:
@@ -270,39 +276,6 @@ def _reporter(ray: Any, mailbox: Any) -> Callable[[Progress], None]:
             raise RuntimeError("stopped by the driver")
 
     return report
-
-
-@contextmanager
-def _connected(workers: Workers) -> Iterator[Any]:
-    """Ray, connected to a cluster that can hold the workers; what was started here is shut down after it.
-
-    Raises:
-        UsageError: Ray is missing, no cluster answers, or it is too small.
-    """
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("training on workers needs Ray, which is not installed: pip install 'ray[train]'") from None
-    ours = not ray.is_initialized()
-    if ours:
-        address = workers.address or os.environ.get("RAY_ADDRESS")
-        try:
-            if address:
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-            else:
-                cpus = max(workers.count, os.cpu_count() or 1)
-                ray.init(
-                    "local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
-                )
-        except (ConnectionError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"no Ray cluster at {address}: {reason}; start one, or leave out --ray") from None
-    try:
-        _check_room(ray.cluster_resources(), workers)  # type: ignore[no-untyped-call]
-        yield ray
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def _check_room(there: dict[str, float], workers: Workers) -> None:

@@ -133,36 +133,22 @@ class Step(NamedTuple):
         """Run with stored batch-norm statistics."""
         return self.body(x, Context(by_statistics(statistics)))
 
-    def measure(self, x: State) -> tuple[State, Statistics]:
-        """Run normalised by the batch, and return the statistics met on the way."""
-        state, (statistics,) = self.measure_batches(x, [len(x) if isinstance(x, Tensor) else len(x[0])])
-        return state, statistics
-
-    def measure_batches(
-        self, x: State, batches: Sequence[int], prepared: dict[str, Convolution] | None = None
-    ) -> tuple[State, list[Statistics]]:
-        """Run several batches at once, each normalised by itself.
+    def measure(self, x: State, prepared: dict[str, Convolution] | None = None) -> tuple[State, Statistics]:
+        """Run normalised by the batch, and return the statistics met on the way.
 
         Args:
-            x: The state before this step, batches one behind the other.
-            batches: Images of each batch.
+            x: The state before this step.
             prepared: See `Context`.
         """
-        layers: list[dict[str, tuple[Tensor, Tensor]]] = [{} for _ in batches]
+        layers: dict[str, tuple[Tensor, Tensor]] = {}
 
         def normalise(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
-            if len(batches) == 1:
-                y, mean, var = norm.measured(x)
-                layers[0][norm.name] = (mean, var)
-                return y
-            y, sizes = torch.empty_like(x), list(batches)
-            for found, part, out in zip(layers, torch.split(x, sizes), torch.split(y, sizes), strict=True):
-                _, mean, var = norm.measured(part, out)
-                found[norm.name] = (mean, var)
+            y, mean, var = norm.measured(x)
+            layers[norm.name] = (mean, var)
             return y
 
-        state = self.body(x, Context(normalise, prepared=prepared))
-        return state, [Statistics(found, n) for found, n in zip(layers, batches, strict=True)]
+        images = len(x) if isinstance(x, Tensor) else len(x[0])
+        return self.body(x, Context(normalise, prepared=prepared)), Statistics(layers, images)
 
 
 def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nas.errors import UsageError
+from nas.errors import NasError, UsageError
+
+ANSWER_S = 5.0  # for a cluster to accept a connection
 
 
 @contextmanager
@@ -22,7 +25,7 @@ def connected(address: str | None, *, cpus: int, purpose: str) -> Iterator[Any]:
         purpose: What Ray is needed for, to begin a message with.
 
     Raises:
-        UsageError: Ray is missing, or no cluster answers.
+        NasError: Ray is missing, or no cluster answers.
     """
     try:
         import ray
@@ -41,9 +44,28 @@ def connected(address: str | None, *, cpus: int, purpose: str) -> Iterator[Any]:
 def _start(ray: Any, address: str | None, cpus: int) -> None:
     try:
         if address:
+            _knock(address)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError) as error:
+    except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"no Ray cluster at {address}: {reason}; start one, or leave out its address") from None
+        where = f"no Ray cluster at {address}: {reason}; start one, or leave out its address"
+        raise UsageError(where if address else f"Ray does not start here: {reason}") from None
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself would try for minutes.
+
+    Raises:
+        NasError: Nothing does; names the address.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():  # "auto", or what else Ray understands
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise NasError(
+            f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave out --ray"
+        ) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
+from nas.evaluation import PARTIAL
 from tests.cli.calling import nas, one_line
 from tests.cli.conftest import SHORT, TASK
 
@@ -72,6 +73,20 @@ def test_budgets_hold_for_every_trial(finished: Path, tmp_path: Path) -> None:
     assert f"macs<={bound:.12g}" in outcome.out
 
 
+def test_racing_stops_candidates_and_leaves_them_out_of_the_front(finished: Path, tmp_path: Path) -> None:
+    outcome = nas(
+        "search", "--supernet", finished, "--trials", 60, "--batch", 60, "--searcher", "random", "--racing",
+        "--out", tmp_path / "run", "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    trials = ledger.read(tmp_path / "run").trials
+    partial = [trial for trial in trials if PARTIAL in trial.metrics]
+    assert 0 < len(partial) == outcome.document["stopped"] < len(trials)
+    assert outcome.document["feasible"] == len(trials) - len(partial)
+    assert not {trial.arch.digest for trial in partial} & {m["digest"] for m in outcome.document["front"]}
+    assert outcome.document["totals"]["share_saved_by_racing"] > 0
+
+
 def test_a_run_of_another_supernet_is_opened_through_its_document(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "narrow"
     assert nas("search", "--supernet", finished, "--trials", 8, "--batch", 8, "--out", out).code == 0
@@ -90,6 +105,10 @@ def test_a_run_of_another_supernet_is_opened_through_its_document(finished: Path
         (["--constraint", "macs<3e6"], 2, "macs<=3e6"),
         (["--constraint", "macs<=1"], 1, "smallest reachable value"),
         (["--device", "tpu"], 2, "--device"),
+        (["--racing", "--objective", "latency_ms"], 2, "racing cannot judge by 'latency_ms'"),
+        (["--racing", "--objective", "min:accuracy"], 2, "racing cannot run min:accuracy; it looks for max:accuracy"),
+        (["--racing", "--constraint", "latency_ms<=5"], 2, "--racing may stop those who meet latency_ms<=5"),
+        (["--racing", "--objective", "macs"], 2, "racing needs one objective that images decide"),
         (["--rule", "bignass"], 2, "Did you mean 'bignas'?"),
     ],
 )

@@ -133,6 +133,7 @@ def test_totals_are_in_the_document_and_in_the_ledger(finished: Path) -> None:
         (["--gpus-per-worker", "1"], "--gpus-per-worker is about workers"),
         (["--workers", "2", "--device", "cpu", "--gpus-per-worker", ".5"], "contradict each other"),
         (["--workers", "2", "--asynchronous", "--objective", "latency_ms"], "latency_ms is measured in this process"),
+        (["--workers", "2", "--racing"], "--racing compares the candidates of one process; leave out --workers"),
     ],
 )
 def test_options_of_workers_that_make_no_sense(words: list[str], hint: str, finished: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from nas import ledger
 from tests.cli.calling import nas
-from tests.cli.test_search_faults import ROOT, linux, recorded, started, wait_for_trials
+from tests.cli.test_search_faults import ROOT, front, linux, recorded, started, wait_for_trials
 from tests.searching import plain
 
 pytest.importorskip("ray", reason="workers need Ray")
@@ -87,6 +87,16 @@ def left_over(mark: str) -> list[str]:
     return found
 
 
+def wait_until_gone(mark: str) -> None:
+    """Workers follow their machine's Ray, which follows the driver."""
+    pause = threading.Event()
+    for _ in range(300):
+        if not left_over(mark):
+            return
+        pause.wait(0.1)
+    raise AssertionError(left_over(mark))
+
+
 @linux
 def test_ctrl_c_ends_all_workers_without_noise(finished: Path, tmp_path: Path) -> None:
     mark, out = uuid.uuid4().hex, tmp_path / "run"
@@ -102,13 +112,27 @@ def test_ctrl_c_ends_all_workers_without_noise(finished: Path, tmp_path: Path) -
     assert "interrupted" in last
     assert "--resume" in last
     assert all(not line.strip() or "searching" in line or "saved" in line for line in bar), said
-    pause = threading.Event()
-    for _ in range(300):  # workers follow their machine's Ray, which follows the driver
-        if not left_over(mark):
-            break
-        pause.wait(0.1)
-    assert left_over(mark) == []
+    wait_until_gone(mark)
     assert ledger.read(out).totals[0]["trials"] == len(ledger.read(out).trials)
+
+
+@linux
+def test_a_driver_that_is_killed_takes_its_workers_along_and_can_go_on(finished: Path, tmp_path: Path) -> None:
+    mark, out = uuid.uuid4().hex, tmp_path / "run"
+    words = ["search", "--supernet", finished, *WORDS, "--trials", 24, "--workers", 2, "--out", out]
+    with started(words, NAS_TEST_MARK=mark) as driver:
+        wait_for_trials(out, driver, 4)
+        driver.kill()
+        driver.communicate()
+    wait_until_gone(mark)
+    kept = recorded(out)
+    assert 4 <= len(kept) <= 24
+    with started([*words, "--resume"], NAS_TEST_MARK=mark) as again:
+        _, said = again.communicate()
+    assert again.returncode == 0, said
+    assert recorded(out)[: len(kept)] == kept
+    assert plain(ledger.read(out).trials) == plain(ledger.read(finished).trials)
+    assert front(out) == front(finished)
 
 
 def test_a_wrong_address_is_one_line(finished: Path, tmp_path: Path) -> None:

@@ -28,6 +28,13 @@ def no_costs(members: int) -> torch.Tensor:
     return torch.empty(members, 0)
 
 
+@pytest.mark.parametrize("wrong", ["min:accuracy", "max:loss", "max:macs"])
+def test_directions_that_it_does_not_know(wrong: str) -> None:
+    objectives = dict.fromkeys(map(Objective.parse, (wrong, "accuracy" if "macs" in wrong else "macs")))
+    with pytest.raises(UsageError, match=f"racing cannot run {wrong}"):
+        Racing(tuple(objectives))
+
+
 @pytest.mark.parametrize("metric", ["accuracy", "min:loss"])
 def test_the_hopeless_are_stopped_and_the_best_are_not(metric: str) -> None:
     racing = Racing((Objective.parse(metric),), keep=2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from optuna.storages.journal import JournalFileBackend
 
 from nas import ledger
-from nas.errors import Diverged, NasError, StudyError, UnknownName, UsageError
+from nas.errors import Diverged, NasError, StudyError, UnknownName, UsageError, WorkersLost
 from nas.evaluation import Metrics
 from nas.search_spaces import Architecture, Constraint, Objective
 from nas.search_spaces.mobilenet import StageSpec
@@ -220,6 +220,17 @@ class TestKilled:
                 search.run(4)
             assert len(search.trials) == 3
 
+    @pytest.mark.parametrize("first", [1, 7, 10, 13])
+    def test_what_depends_on_the_call_is_called_in_full_again(self, first: int, tmp_path: Path) -> None:
+        with study(Race(), searcher="nsga2", batch=5, together=True) as search:
+            expected = plain(search.run(22).trials)
+        with study(Race(), tmp_path, searcher="nsga2", batch=5, together=True) as search:
+            search.run(first)
+        with study(Race(), tmp_path, searcher="nsga2", batch=5, together=True, resume=True) as search:
+            assert plain(search.run(22).trials) == expected
+        with pytest.raises(StudyError, match="together"):
+            study(Race(), tmp_path, searcher="nsga2", batch=5, resume=True)
+
 
 DRIVER = """
 import sys
@@ -228,6 +239,15 @@ from tests.searching import study
 with study(directory=Path(sys.argv[1]), searcher="nsga2", batch=3) as search:
     search.run(40, progress=lambda progress: print(progress.done, flush=True))
 """
+
+
+class Race(Table):
+    """An evaluator whose answer depends on who else is in the call."""
+
+    def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
+        rows = super().evaluate(archs)
+        lowest = min(row["accuracy"] for row in rows)
+        return [{"accuracy": row["accuracy"] - lowest} for row in rows]
 
 
 class TestFailures:
@@ -249,6 +269,15 @@ class TestFailures:
         ]
         with study(Table(), tmp_path, searcher=script, resume=True) as search:
             assert search.run(6).new == 0
+
+    @pytest.mark.parametrize("trials", [4, 5])
+    def test_lost_workers_speak_against_no_architecture(self, trials: int, tmp_path: Path) -> None:
+        with study(directory=tmp_path) as search:
+            kept = plain(search.run(3).trials)
+        lost = Table(raising(WorkersLost("all workers die while they start"), lambda arch: True))
+        with study(lost, tmp_path, resume=True) as search, pytest.raises(WorkersLost):
+            search.run(trials)
+        assert plain(ledger.read(tmp_path).trials) == kept
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_a_metric_that_is_not_finite_fails_its_trial(self, value: float, tmp_path: Path) -> None:

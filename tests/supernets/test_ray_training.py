@@ -171,7 +171,7 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(builtins, "__import__", without_ray)
     supernet = MobileNetSupernet(SPACES["learned"], seed=0)
-    with pytest.raises(UsageError, match=r"not installed: pip install 'ray\[train\]'"):
+    with pytest.raises(UsageError, match=r"not installed: pip install 'ray\[default,train\]'"):
         train_on_workers(supernet, stripes(96), Workers(2), rule="ofa", epochs=1, batch_size=48)
 
 
@@ -183,7 +183,14 @@ class Reply:
 
 
 class Stub:
-    """What `_until_done` asks of Ray, in this process."""
+    """What `_until_done` asks of Ray, in this process; each time it is asked there are fewer CPUs."""
+
+    def __init__(self, cpus: int = 100) -> None:
+        self.cpus = cpus
+
+    def cluster_resources(self) -> dict[str, float]:
+        self.cpus -= 1
+        return {"CPU": float(self.cpus)}
 
     def put(self, value: Any) -> Any:
         return value
@@ -203,13 +210,14 @@ class Box:
         self.news, self.fail = Reply(box.news), Reply(box.fail)
 
 
-def attempts(monkeypatch: pytest.MonkeyPatch, folder: Path, outcomes: str) -> list[bool]:
+def attempts(monkeypatch: pytest.MonkeyPatch, folder: Path, outcomes: str, cpus: int = 100) -> list[bool]:
     """Run attempts that end as told; returns whether each resumed.
 
     Args:
         monkeypatch: Of the test.
         folder: Where checkpoints go.
         outcomes: One letter an attempt: d(ies), w(rites a checkpoint and dies), e(nds well), n(ot finite).
+        cpus: Of the cluster, one more than at the first attempt.
     """
     resumed: list[bool] = []
 
@@ -228,7 +236,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch, folder: Path, outcomes: str) -> li
     job = ray_training._Job(
         MobileNetSupernet(SPACES["learned"], seed=0), stripes(8), RULES["ofa"], 1, 32, None, 0, folder, False, None
     )
-    ray_training._until_done(Stub(), job, Workers(2), False, None)
+    ray_training._until_done(Stub(cpus), job, Workers(2), False, None)
     return resumed
 
 
@@ -257,6 +265,14 @@ def test_three_deaths_without_progress_end_it(outcomes: str, tmp_path: Path, mon
     with pytest.raises(WorkersLost, match=r"died 3 times .*\(rank 1: killed\).*--resume") as caught:
         attempts(monkeypatch, tmp_path, outcomes)
     assert "\n" not in str(caught.value)
+
+
+def test_a_cluster_that_became_too_small_is_said_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert attempts(monkeypatch, tmp_path, "de", cpus=4) == [False, False]
+    with pytest.raises(UsageError, match="2 workers with 1 CPUs each do not fit the Ray cluster, which has 1"):
+        attempts(monkeypatch, tmp_path, "dde", cpus=4)
 
 
 def test_errors_of_workers_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
