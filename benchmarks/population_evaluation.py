@@ -44,7 +44,7 @@ from nas.evaluation.allocator import keep_freed_memory
 from nas.evaluation.racing import Racing
 from nas.evaluation.scores import Scores
 from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator, in_network_order
-from nas.evaluation.trie import Sharing
+from nas.evaluation.trie import ALL, Sharing
 from nas.search_spaces import Architecture, Objective, SearchSpace
 from nas.supernets import Supernet, build, calibrate, load, save, steps, train
 from nas.supernets.convolution import Plain
@@ -73,7 +73,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "passes + kernels": {"sharing": Sharing(prefixes=False, widths=False)},
     "prefixes alone": {"sharing": Sharing(widths=False), "cache": False, "fused": False},
     "prefixes": {"sharing": Sharing(widths=False), "cache": False},
-    "prefixes + widths": {"cache": False},
+    "prefixes + widths": {"sharing": ALL, "cache": False},
     "all": {},
     "racing alone": {"sharing": Sharing(prefixes=False, widths=False), "racing": True},
     "all + racing": {"racing": True},

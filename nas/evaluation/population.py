@@ -15,6 +15,7 @@ from nas.evaluation.scores import Scores
 from nas.evaluation.traversal import Run, Traversal
 from nas.evaluation.trie import Node, Trie
 from nas.supernets import Statistics, pool
+from nas.supernets.convolution import Convolution
 from nas.supernets.steps import Context, State, by_statistics
 
 
@@ -62,7 +63,7 @@ class Population:
         for chunk in chunks:
 
             def run(node: Node, state: State, chunk: int = chunk) -> State:
-                state, node.parts[chunk] = node.step.measure(state, node.prepared)
+                state, node.parts[chunk] = node.step.measure(state, _prepared(node))
                 return state
 
             self._pass(chunk, run, lambda *_: None)
@@ -104,7 +105,7 @@ class Population:
     def _scored(self, node: Node, state: State) -> State:
         statistics = node.statistics if node.statistics is not None else Statistics({}, 0)  # a step without norms
         folded = statistics if self._folding else None
-        return node.step.body(state, Context(by_statistics(statistics), folded=folded, prepared=node.prepared))
+        return node.step.body(state, Context(by_statistics(statistics), folded=folded, prepared=_prepared(node)))
 
     def _pass(self, chunk: int, run: Run, leaf: Callable[[Node, State], None]) -> None:
         images = self._normalised(chunk)
@@ -129,6 +130,11 @@ class Population:
             node.prepared = None
         else:
             self._weights_left -= size
+
+
+def _prepared(node: Node) -> dict[str, Convolution]:
+    """Where convolutions are kept; without room for them they are made anew, so that the same kernels run."""
+    return {} if node.prepared is None else node.prepared
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from nas.evaluation.prefix_cache import PrefixCache
 from nas.evaluation.racing import COSTS, Racing
 from nas.evaluation.scores import Scores
 from nas.evaluation.totals import Totals
-from nas.evaluation.trie import ALL, Sharing, build_trie
+from nas.evaluation.trie import EXACT, Sharing, build_trie
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import Statistics, Supernet, calibrate
 from nas.supernets.training import check_fits
@@ -42,9 +42,9 @@ WORKING = 3  # tensors of the widest step that exist at once while it runs
 class SupernetEvaluator:
     """Scores architectures by the weights they inherit.
 
-    Architectures of a call share what they have in common: stem and first blocks, their batch-norm statistics, the
-    widest of expansions that differ only in width. Results and activations of common prefixes are remembered from
-    call to call; create a new evaluator when the weights have changed.
+    Architectures of a call share what they have in common: stem and first blocks, their batch-norm statistics, and on
+    request the widest of expansions that differ only in width. Results and activations of common prefixes are
+    remembered from call to call; create a new evaluator when the weights have changed.
 
     Args:
         supernet: The shared weights; nothing of them changes but eval mode is set.
@@ -59,7 +59,7 @@ class SupernetEvaluator:
         precision: "bfloat16" runs convolutions and linear layers so; results then differ a little.
         racing: Stops candidates that cannot win; their metrics have `partial_images`, and depend on who else is in
             the call. None: every architecture sees every image.
-        sharing: Switches parts of the sharing off, for measurements.
+        sharing: What architectures of a call share, see `Sharing`.
 
     Raises:
         UsageError: The data do not fit the supernet, no such split or precision, or a budget that is too small.
@@ -76,7 +76,7 @@ class SupernetEvaluator:
         budget_bytes: int | None = None,
         precision: Precision = "float32",
         racing: Racing | None = None,
-        sharing: Sharing = ALL,
+        sharing: Sharing = EXACT,
     ) -> None:
         kind = torch.device(device).type
         batch_size = IMAGES_A_PASS.get(kind, 250) if batch_size is None else batch_size

@@ -13,20 +13,24 @@ from nas.supernets.steps import Step
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What members of a population share; for measuring each, and off for a one-by-one reference.
+    """What members of a population share.
+
+    Without widths every member gets bit by bit what it gets alone, so that a search repeats itself whoever is evaluated
+    together with whom; with them, but for rounding.
 
     Args:
         prefixes: Equal beginnings.
-        widths: Steps that differ only in width run once, at the widest.
+        widths: Steps that differ only in width run once, at the widest; 2 to 4 % less work.
         folding: Batch norms are folded into convolutions while scoring.
     """
 
     prefixes: bool = True
-    widths: bool = True
+    widths: bool = False
     folding: bool = True
 
 
-ALL = Sharing()
+EXACT = Sharing()
+ALL = Sharing(widths=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +91,7 @@ class Trie:
             node.alive -= 1
 
 
-def build_trie(supernet: Supernet, archs: Sequence[Architecture], sharing: Sharing = ALL) -> Trie:
+def build_trie(supernet: Supernet, archs: Sequence[Architecture], sharing: Sharing = EXACT) -> Trie:
     """The trie of different architectures; children in the order in which they first appear.
 
     Args:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from nas import search_spaces
 from nas.errors import UsageError
-from nas.evaluation import SupernetEvaluator
+from nas.evaluation import SupernetEvaluator, supernet_evaluator
+from nas.evaluation.population import Room
 from nas.evaluation.racing import Racing
 from nas.evaluation.scores import score
 from nas.evaluation.trie import ALL, Sharing
@@ -95,6 +97,24 @@ def test_every_way_of_sharing_gives_the_metrics_of_extracted_networks(space: str
     for prefixes, widths, folding in itertools.product((False, True), repeat=3):
         sharing = Sharing(prefixes, widths, folding)
         same(SupernetEvaluator(supernet, data, sharing=sharing).evaluate(archs), expected)
+
+
+@pytest.mark.parametrize("room", [1.0, 0.0])
+def test_who_is_in_a_call_changes_not_one_bit(room: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 6 needs it, with maps as large as real ones, and without room for prepared weights too."""
+    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
+    supernet, data = MobileNetSupernet(space, seed=0), stripes(96, size=32)
+    randomise(supernet)
+    divided = supernet_evaluator._divided
+
+    def narrowed(*given: Any) -> tuple[int, Room]:
+        batch, found = divided(*given)
+        return batch, replace(found, weights=int(room * found.weights))
+
+    archs = population(space, 10)
+    alone = [SupernetEvaluator(supernet, data).evaluate([arch])[0] for arch in archs[::2]]
+    monkeypatch.setattr(supernet_evaluator, "_divided", narrowed)
+    assert SupernetEvaluator(supernet, data).evaluate(archs)[::2] == alone
 
 
 def test_sharing_saves_work_and_says_how_much(trained: MobileNetSupernet) -> None:
