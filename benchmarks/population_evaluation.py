@@ -13,14 +13,15 @@ allocator is set per process; sides run in turns within a repetition. Two jobs: 
     python -m benchmarks.population_evaluation                 # baselines and the whole, three repetitions
     python -m benchmarks.population_evaluation --ingredients   # what each part brings, one repetition
     python -m benchmarks.population_evaluation --answers       # how many predictions differ
+    python -m benchmarks.population_evaluation --memory        # peaks of populations of 20 to 1,000 for three budgets
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -74,12 +75,13 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "prefixes alone": {"sharing": Sharing(widths=False), "cache": False, "fused": False},
     "prefixes": {"sharing": Sharing(widths=False), "cache": False},
     "prefixes + widths": {"sharing": ALL, "cache": False},
-    "all": {},
+    "all": {"budget_bytes": 4 * GIB},
     "racing alone": {"sharing": Sharing(prefixes=False, widths=False), "racing": True},
-    "all + racing": {"racing": True},
-    "all + bfloat16": {"precision": "bfloat16"},
-    "all, 256 MiB": {"budget_bytes": GIB // 4},
+    "all + racing": {"racing": True, "budget_bytes": 4 * GIB},
+    "all + bfloat16": {"precision": "bfloat16", "budget_bytes": 4 * GIB},
+    "all, 1 GiB": {"budget_bytes": GIB},
 }
+MEMORY = [(budget, size) for budget in (GIB // 2, GIB, 4 * GIB) for size in (20, 200, 1000)]
 
 
 def trained() -> Supernet:
@@ -267,13 +269,13 @@ def run_side(job: str, side: str) -> dict[str, Any]:
         seconds = (time.perf_counter() - began) * count / len(archs)
         accuracies = [float((answer == data.validation.labels).float().mean()) for answer in answers]
         return {"wall_s": seconds, "accuracy": accuracies, "timed": len(archs), "architectures": count}
-    before = resident()
+    watch = PeakMemory()
     began = time.perf_counter()
     accuracies, stopped, totals = together(supernet, data, calls, **TOGETHER[side])
     seconds = time.perf_counter() - began
     return {
         "wall_s": seconds, "accuracy": accuracies, "timed": count, "architectures": count, "stopped": sum(stopped),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, **totals,
+        "peak_bytes": watch.bytes(), "budget_bytes": TOGETHER[side].get("budget_bytes"), **totals,
     }  # fmt: skip
 
 
@@ -299,10 +301,43 @@ def _moved(split: Split, device: str) -> Split:
     return Split(split.images.to(device), split.labels.to(device))
 
 
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+class PeakMemory:
+    """The most memory that this process has had since now, more than it needs now (Linux)."""
+
+    def __init__(self) -> None:
+        ctypes.CDLL(None).malloc_trim(0)  # what is free now would hide as much of what comes
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now
+        self._before = self._status("VmRSS")
+
+    def bytes(self) -> int:
+        """Until now."""
+        return self._status("VmHWM") - self._before
+
+    @staticmethod
+    def _status(name: str) -> int:
+        return 1024 * int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0])
+
+
+def run_memory(budget: int, size: int) -> dict[str, Any]:
+    """Peak memory of one population with 1,000 images to score, in this process."""
+    keep_freed_memory()
+    supernet, data = trained(), nas.data.load(DATA, train_images=IMAGES)
+    shown = Split(data.validation.images[:1000].clone(), data.validation.labels[:1000].clone())
+    archs = supernet.space.architectures(supernet.space.sample_choices(np.random.default_rng(0), size))
+    evaluator = SupernetEvaluator(supernet, replace(data, validation=shown), budget_bytes=budget)
+    watch = PeakMemory()
+    evaluator.evaluate(archs)
+    return {"peak_bytes": watch.bytes(), "peak_of_budget": watch.bytes() / budget}
+
+
+def in_a_process(*options: str, threads: int) -> dict[str, Any]:
+    """What this script prints as its last line, started anew."""
+    command = [sys.executable, "-m", f"benchmarks.{NAME}", *options]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def measured(job: str, side: str, repetition: int, threads: int, *, force: bool) -> dict[str, Any]:
@@ -310,11 +345,7 @@ def measured(job: str, side: str, repetition: int, threads: int, *, force: bool)
     key = {"job": job, "side": side, "repetition": repetition, "threads": threads}
     found = None if force else rows.finished(NAME, key)
     if found is None:
-        command = [sys.executable, "-m", f"benchmarks.{NAME}", "--side", side, "--jobs", job]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = in_a_process("--side", side, "--jobs", job, threads=threads)
         rows.append(NAME, key, found)
         print(job, side, repetition, f"{found['wall_s']:.1f} s", flush=True)
     return found
@@ -339,6 +370,8 @@ def summary(job: str, repetitions: int, threads: int) -> None:
             "repetitions": len(runs[side]), "wall_s": seconds, "times_R": times["R"] / seconds,
             "times_T": times["T"] / seconds, "architectures_per_s": first["architectures"] / seconds,
         }  # fmt: skip
+        if first.get("budget_bytes"):
+            values["peak_of_budget"] = max(v["peak_bytes"] for v in runs[side]) / first["budget_bytes"]
         if first.get("stopped") and runs["all"]:
             best = np.argsort(-np.array(runs["all"][0]["accuracy"]), kind="stable")[:TOP]
             kept = np.argsort(-np.array(first["accuracy"]), kind="stable")[:TOP]
@@ -359,10 +392,22 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="measure again what is there already")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--answers", action="store_true", help="only compare predictions, one row a job")
+    parser.add_argument("--memory", action="store_true", help="only peaks of memory, one row a budget and population")
+    parser.add_argument("--peak", help="BUDGET,SIZE in this process; prints one line of JSON")
     parser.add_argument("--side", help="one side in this process; prints one line of JSON")
     options = parser.parse_args()
     if options.side:
         print(json.dumps(run_side(options.jobs, options.side)))
+        return
+    if options.peak:
+        budget, size = map(int, options.peak.split(","))
+        print(json.dumps(run_memory(budget, size)))
+        return
+    if options.memory:
+        for budget, size in MEMORY:
+            found = in_a_process("--peak", f"{budget},{size}", threads=options.threads)
+            rows.append(f"{NAME}_memory", {"budget_bytes": budget, "architectures": size}, found)
+            print(f"{budget / GIB:g} GiB, {size} architectures: {found['peak_of_budget']:.2f} of it", flush=True)
         return
     if options.answers:
         for job in options.jobs.split(","):

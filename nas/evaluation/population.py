@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from nas.evaluation.allocator import HeapLimit
+from nas.evaluation.memory import Room
 from nas.evaluation.prefix_cache import PrefixCache
 from nas.evaluation.racing import Racing, round_ends
 from nas.evaluation.scores import Scores
@@ -17,21 +18,6 @@ from nas.evaluation.trie import Node, Trie
 from nas.supernets import Statistics, pool
 from nas.supernets.convolution import Convolution
 from nas.supernets.steps import Context, State, by_statistics
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many bytes may be used for what.
-
-    Args:
-        waiting: Activations that wait for siblings.
-        weights: Weights that are kept ready from chunk to chunk.
-        kept: Activations kept from call to call.
-    """
-
-    waiting: int
-    weights: int
-    kept: int
 
 
 @final
@@ -43,13 +29,16 @@ class Population:
         cache: Knows outputs of prefixes from earlier populations, and takes those of this one.
         normalised: Images [B, C, H, W] of a chunk, by its number.
         room: Bytes.
+        limit: Of all of them together.
         folding: Whether batch norms are folded while scoring.
     """
 
     def __init__(
-        self, trie: Trie, cache: PrefixCache, normalised: Callable[[int], Tensor], room: Room, *, folding: bool
-    ) -> None:
-        self._trie, self._cache, self._normalised, self._room, self._folding = trie, cache, normalised, room, folding
+        self, trie: Trie, cache: PrefixCache, normalised: Callable[[int], Tensor], room: Room, limit: HeapLimit, *,
+        folding: bool,
+    ) -> None:  # fmt: skip
+        self._trie, self._cache, self._normalised, self._folding = trie, cache, normalised, folding
+        self._room, self._limit = room, limit
         self._weights_left = 0
         self.macs = 0.0  # multiply-adds done so far
 
@@ -118,7 +107,11 @@ class Population:
                 self._make_room(node)
             return state
 
-        traversal = Traversal(counted, leaf, allowance=self._room.waiting)
+        def checked(node: Node, state: State) -> None:
+            leaf(node, state)
+            self._limit.check()
+
+        traversal = Traversal(counted, checked, allowance=self._room.waiting)
         known = self._cache.known(self._trie, chunk)
         traversal(self._trie, images, known, lambda node, state: self._cache.keep(node, chunk, state))
 

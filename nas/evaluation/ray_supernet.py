@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nas.data import ImageData, Split
+from nas.evaluation.memory import default_budget
 from nas.evaluation.ray_pool import RayEvaluator
 from nas.evaluation.supernet_evaluator import Precision, SupernetEvaluator
 from nas.search_spaces import from_json
@@ -25,6 +27,7 @@ def build_supernet_evaluator(
     split: Literal["validation", "test"],
     device: str,
     budget_bytes: int | None,
+    cpus: float,
     precision: Precision,
 ) -> SupernetEvaluator:
     """A `SupernetEvaluator`, in a worker.
@@ -35,7 +38,8 @@ def build_supernet_evaluator(
         data: The images; only calibration and the split are looked at.
         split: What to score on.
         device: "cpu" or "cuda".
-        budget_bytes: For activations, of each worker.
+        budget_bytes: Of each worker; None as for `SupernetEvaluator`, from the worker's share of its machine.
+        cpus: CPUs of the worker.
         precision: Of convolutions and linear layers.
 
     Raises:
@@ -43,6 +47,8 @@ def build_supernet_evaluator(
     """
     supernet = build(from_json(space), seed=0)
     supernet.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+    if budget_bytes is None:
+        budget_bytes = default_budget(torch.device(device).type, min(1.0, cpus / (os.cpu_count() or 1)))
     return SupernetEvaluator(supernet, data, split=split, device=device, budget_bytes=budget_bytes, precision=precision)
 
 
@@ -77,7 +83,7 @@ def supernet_pool(
         gpus: GPUs of each worker; None: 1 where the device is "cuda", else 0. Fractions share one.
         batch: Most architectures that a worker is asked for at once.
         threads: Of torch in each worker; None: as many as it has CPUs.
-        budget_bytes: For activations, of each worker; None as for `SupernetEvaluator`.
+        budget_bytes: Of each worker; None as for `SupernetEvaluator`, from its share of its machine.
         precision: As for `SupernetEvaluator`.
         patience_s: How long to wait while no worker at all finds a place.
 
@@ -93,6 +99,7 @@ def supernet_pool(
         "split": split,
         "device": device,
         "budget_bytes": budget_bytes,
+        "cpus": cpus,
         "precision": precision,
     }
     return RayEvaluator(

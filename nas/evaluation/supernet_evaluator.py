@@ -17,8 +17,10 @@ from torch import Tensor
 
 from nas.data import ImageData
 from nas.errors import UsageError
+from nas.evaluation.allocator import HeapLimit
 from nas.evaluation.evaluator import Metrics
-from nas.evaluation.population import Population, Room, prices
+from nas.evaluation.memory import default_budget, divided, least_budget
+from nas.evaluation.population import Population, prices
 from nas.evaluation.prefix_cache import PrefixCache
 from nas.evaluation.racing import COSTS, Racing
 from nas.evaluation.scores import Scores
@@ -29,13 +31,11 @@ from nas.supernets import Statistics, Supernet, calibrate
 from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
-# By kind of device. On CUDA launches cost more than arithmetic, so passes are larger.
-BUDGET_BYTES = {"cpu": 2**30, "cuda": 2**33}
-IMAGES_A_PASS = {"cpu": 500, "cuda": 2500}
 CALIBRATION_BATCH = 250
+# oneDNN keeps a kernel a shape, so both kinds of pass have one size; on CUDA launches cost more than arithmetic.
+IMAGES_A_PASS = {"cpu": CALIBRATION_BATCH, "cuda": 2500}
 GROUP = 256  # architectures a trie: what it and the answers need grows with them
 REMEMBERED = 100_000  # results of single architectures
-WORKING = 3  # tensors of the widest step that exist at once while it runs
 
 
 @final
@@ -51,11 +51,12 @@ class SupernetEvaluator:
         data: The images: its calibration split for batch norms, `split` for scores.
         split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
             and `test_loss`, which no search sees.
-        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 500 on the CPU, 2,500
+        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 250 on the CPU, 2,500
             on CUDA. Changes no result but for rounding.
         device: "cpu" or "cuda".
-        budget_bytes: For all activations, those kept for the next call included; None: 1 GiB on the CPU, 8 GiB on
-            CUDA. The network, the images and the answers (5 bytes an image and architecture) come on top.
+        budget_bytes: For everything that evaluating adds to the network, the images and the answers (5 bytes an image
+            and architecture), activations kept for the next call included; None: see `default_budget`, or more where
+            one batch takes more. Changes no result but for rounding, and that only where it cuts passes.
         precision: "bfloat16" runs convolutions and linear layers so; results then differ a little.
         racing: Stops candidates that cannot win; their metrics have `partial_images`, and depend on who else is in
             the call. None: every architecture sees every image.
@@ -80,7 +81,6 @@ class SupernetEvaluator:
     ) -> None:
         kind = torch.device(device).type
         batch_size = IMAGES_A_PASS.get(kind, 250) if batch_size is None else batch_size
-        budget_bytes = BUDGET_BYTES.get(kind, 2**30) if budget_bytes is None else budget_bytes
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()
@@ -93,12 +93,16 @@ class SupernetEvaluator:
         self._labels = shown.labels[order].to(device)
         count = len(data.calibration)
         self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // CALIBRATION_BATCH))
-        batch, self._room = _divided(supernet, budget_bytes, batch_size, len(self._calibration[0]))
+        first = len(self._calibration[0])
+        budget = max(default_budget(kind), least_budget(supernet, first)) if budget_bytes is None else budget_bytes
+        batch, self._room = divided(supernet, budget, batch_size, first)
         if racing is not None:  # a round ends with a pass
             batch = min(batch, -(-len(shown) // racing.rounds))
         self._shown = torch.split(shown.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
-        self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, count + len(shown), itemsize)
+        chunks = [len(images) for images in (*self._calibration, *self._shown)]
+        self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, chunks, itemsize, self._device)
+        self._limit = HeapLimit(budget)
         self._results: dict[Architecture, Metrics] = {}
         self._totals = Totals()
 
@@ -140,7 +144,7 @@ class SupernetEvaluator:
         """Metrics of different architectures, multiply-adds done, and those that racing saved."""
         trie = build_trie(self._supernet, archs, self._sharing)
         self._cache.choose(trie)
-        population = Population(trie, self._cache, self._chunk, self._room, folding=self._sharing.folding)
+        population = Population(trie, self._cache, self._chunk, self._room, self._limit, folding=self._sharing.folding)
         scores, costs = Scores(len(archs), self._labels), self._supernet.space.costs(archs)
         named = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
         first = len(self._calibration)
@@ -150,7 +154,7 @@ class SupernetEvaluator:
                 range(first, first + len(self._shown)), scores, racing=self._racing,
                 costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),
             )  # fmt: skip
-        self._cache.settle(first + len(self._shown))
+        self._cache.settle()
         unseen = len(self._labels) - np.array(scores.seen)
         return scores.metrics(), population.macs, float((costs["macs"] * unseen).sum())
 
@@ -171,26 +175,6 @@ def in_network_order(space: SearchSpace, archs: Sequence[Architecture]) -> list[
     """Sorted by their genes, first gene first, so that common beginnings come together."""
     rows = space.indices(archs).tolist() if archs else []
     return [arch for _, arch in sorted(zip(rows, archs, strict=True), key=lambda pair: pair[0])]
-
-
-def _divided(supernet: Supernet, budget: int, batch_size: int, calibration: int) -> tuple[int, Room]:
-    """Images a pass, and what the bytes are for.
-
-    Raises:
-        UsageError: They are too few for one batch of calibration images.
-    """
-    sizes = [step.size * 4 for step in supernet.steps(supernet.space.largest())]
-    working, path, weights = WORKING * max(sizes), sum(sizes), budget // 8
-    batch = max(1, min(batch_size, (budget - weights) // working))
-    most = max(batch, calibration)
-    left = budget - weights - most * working
-    if left < 0:
-        raise UsageError(
-            f"a budget of {budget:,} bytes does not hold one batch of {calibration} calibration images; "
-            f"give at least {-(-8 * calibration * working // 7):,}"
-        )
-    waiting = min(left, most * path)
-    return batch, Room(waiting, weights, left - waiting)
 
 
 def _check(split: str, precision: str, batch_size: int) -> None:

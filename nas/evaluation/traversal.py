@@ -15,9 +15,8 @@ Leaf = Callable[[Node, State], None]
 
 
 def size_of(state: State) -> int:
-    """Bytes of what a step computed: the last tensor of its state; the others it only hands on."""
-    tensor = state if isinstance(state, Tensor) else state[-1]
-    return tensor.numel() * tensor.element_size()
+    """Bytes of a state, with what it only hands on."""
+    return sum(t.numel() * t.element_size() for t in ((state,) if isinstance(state, Tensor) else state))
 
 
 @final
@@ -88,13 +87,14 @@ class _Output:
         self._traversal, self._node, self._given = traversal, node, given
         self._state: State | None = None
         self._size = 0
+        self._asked_again = bool(node.members) + sum(child.alive > 0 for child in node.children.values()) > 1
 
     def __call__(self) -> State:
         if self._state is not None:
             return self._state
         state = self._traversal.compute(self._node, self._given)
-        size = size_of(state)
-        if self._traversal.hold(size):
+        # Freed at once where nobody else will ask, so that the next step finds its memory in the processor's caches.
+        if self._asked_again and self._traversal.hold(size := size_of(state)):
             self._state, self._size = state, size
         return state
 

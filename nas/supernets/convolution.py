@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
@@ -12,20 +13,34 @@ from torch import Tensor
 from nas.search_spaces.mobilenet_plan import Activation
 
 _KERNELS = ("_convolution_pointwise", "_linear_pointwise", "_reorder_convolution_weight")
+_HAS_KERNELS = bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in _KERNELS)
 _POST = {None: "none", "relu": "relu", "hswish": "hardswish"}
 
 
-class Convolution(Protocol):
-    """Weights, ready for use."""
+@dataclass(frozen=True, slots=True)
+class Convolution(ABC):
+    """Weights, ready for use.
+
+    Args:
+        weight: In the form's own layout.
+        bias: [C'].
+        stride: Of the convolution.
+        groups: Of the convolution.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    stride: int
+    groups: int
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
         """What it holds in memory."""
-        ...
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
+    @abstractmethod
     def __call__(self, x: Tensor, activation: Activation | None) -> Tensor:
         """[B, C, H, W] to [B, C', H', W'] in channels_last, bias and nonlinearity included; odd kernels are centred."""
-        ...
 
 
 def activated(x: Tensor, kind: Activation | None) -> Tensor:
@@ -38,26 +53,10 @@ def activated(x: Tensor, kind: Activation | None) -> Tensor:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """torch's convolution: the reference, and the only one with gradients.
+class Plain(Convolution):
+    """torch's convolution: the reference, and the only one with gradients; weights [C', C / groups, k, k]."""
 
-    Args:
-        weight: [C', C / groups, k, k].
-        bias: [C'].
-        stride: Of the convolution.
-        groups: Of the convolution.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-    stride: int
-    groups: int
-
-    @property
-    def weights(self) -> tuple[Tensor, ...]:
-        """See `Convolution`."""
-        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+    __slots__ = ()
 
     def __call__(self, x: Tensor, activation: Activation | None) -> Tensor:
         """See `Convolution`."""
@@ -69,28 +68,14 @@ class Plain:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Fused:
+class Fused(Convolution):
     """oneDNN's kernels with the nonlinearity inside: one pass over the output.
 
-    Equal to `Plain` but for rounding. A 1x1 convolution of stride 1 is a matrix product over positions.
-
-    Args:
-        weight: [C', C / groups, k, k] in oneDNN's own layout, or [C', C] for a matrix product.
-        bias: [C'].
-        stride: Of the convolution.
-        groups: Of the convolution.
+    Equal to `Plain` but for rounding. Weights are [C', C / groups, k, k] in oneDNN's own layout, or [C', C] for a
+    1x1 convolution of stride 1, which is a matrix product over positions.
     """
 
-    weight: Tensor
-    bias: Tensor | None
-    stride: int
-    groups: int
-
-    @property
-    def weights(self) -> tuple[Tensor, ...]:
-        """See `Convolution`."""
-        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+    __slots__ = ()
 
     def __call__(self, x: Tensor, activation: Activation | None) -> Tensor:
         """See `Convolution`."""
@@ -134,7 +119,6 @@ def _fits(weight: Tensor, x: Tensor) -> bool:
         and weight.device.type == "cpu"
         and weight.dtype == x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and torch._C._has_mkldnn
+        and _HAS_KERNELS
         and bool(torch.backends.mkldnn.enabled)
-        and all(hasattr(torch.ops.mkldnn, name) for name in _KERNELS)
     )

@@ -12,7 +12,7 @@ import torch
 from nas import search_spaces
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator, supernet_evaluator
-from nas.evaluation.population import Room
+from nas.evaluation.memory import Room
 from nas.evaluation.racing import Racing
 from nas.evaluation.scores import score
 from nas.evaluation.trie import ALL, Sharing
@@ -105,7 +105,7 @@ def test_who_is_in_a_call_changes_not_one_bit(room: float, monkeypatch: pytest.M
     space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
     supernet, data = MobileNetSupernet(space, seed=0), stripes(96, size=32)
     randomise(supernet)
-    divided = supernet_evaluator._divided
+    divided = supernet_evaluator.divided
 
     def narrowed(*given: Any) -> tuple[int, Room]:
         batch, found = divided(*given)
@@ -113,7 +113,7 @@ def test_who_is_in_a_call_changes_not_one_bit(room: float, monkeypatch: pytest.M
 
     archs = population(space, 10)
     alone = [SupernetEvaluator(supernet, data).evaluate([arch])[0] for arch in archs[::2]]
-    monkeypatch.setattr(supernet_evaluator, "_divided", narrowed)
+    monkeypatch.setattr(supernet_evaluator, "divided", narrowed)
     assert SupernetEvaluator(supernet, data).evaluate(archs)[::2] == alone
 
 
