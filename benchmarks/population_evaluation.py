@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import statistics
@@ -343,7 +344,7 @@ def in_a_process(*options: str, threads: int) -> dict[str, Any]:
 def measured(job: str, side: str, repetition: int, threads: int, *, force: bool) -> dict[str, Any]:
     """One side in a fresh process, and its row; skipped where the row is there, unless it is to be made again."""
     key = {"job": job, "side": side, "repetition": repetition, "threads": threads}
-    found = None if force else rows.finished(NAME, key)
+    found = None if force else rows.finished(NAME, key, sources=rows.code())
     if found is None:
         found = in_a_process("--side", side, "--jobs", job, threads=threads)
         rows.append(NAME, key, found)
@@ -352,21 +353,18 @@ def measured(job: str, side: str, repetition: int, threads: int, *, force: bool)
 
 
 def summary(job: str, repetitions: int, threads: int) -> None:
-    """Medians, ratios to R and T, and how many answers differ from T's."""
-    sides = [*ALONE, *TOGETHER]
-    runs = {
-        side: [
-            values for i in range(repetitions)
-            if (values := rows.finished(NAME, {"job": job, "side": side, "repetition": i, "threads": threads}))
-        ]
-        for side in sides
-    }  # fmt: skip
+    """Medians and ratios to R and T, of rows that the sources of now have made."""
+    runs = {side: list[dict[str, Any]]() for side in (*ALONE, *TOGETHER)}
+    for side, i in itertools.product(runs, range(repetitions)):
+        key = {"job": job, "side": side, "repetition": i, "threads": threads}
+        if values := rows.finished(NAME, key, sources=rows.code()):
+            runs[side].append(values)
     times = {side: statistics.median(v["wall_s"] for v in found) for side, found in runs.items() if found}
     if "R" not in times or "T" not in times:
         return
     for side, seconds in times.items():
         first = runs[side][0]
-        values: dict[str, Any] = {
+        values = {
             "repetitions": len(runs[side]), "wall_s": seconds, "times_R": times["R"] / seconds,
             "times_T": times["T"] / seconds, "architectures_per_s": first["architectures"] / seconds,
         }  # fmt: skip

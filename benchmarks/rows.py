@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+UNKNOWN = "unknown"
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def machine() -> dict[str, Any]:
     """Commit, device, threads and versions of this run."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    facts: dict[str, Any] = {"commit": commit or "unknown", "python": platform.python_version()}
+    commit = _git("describe", "--always", "--dirty")
+    facts: dict[str, Any] = {"commit": commit, "code": code(), "python": platform.python_version()}
     facts["cpu_cores"] = os.cpu_count()
     for package in ("numpy", "torch"):
         try:
@@ -28,6 +27,17 @@ def machine() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             facts[package] = None
     return facts
+
+
+def code() -> str:
+    """What identifies the package's sources: rows of equal ones may be compared, whatever else was committed since."""
+    dirty = _git("status", "--porcelain", "nas") not in ("", UNKNOWN)
+    return _git("rev-parse", "HEAD:nas") + ("-dirty" if dirty else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else UNKNOWN
 
 
 def append(benchmark: str, key: Mapping[str, Any], values: Mapping[str, Any], *, device: str = "cpu") -> None:
@@ -53,7 +63,19 @@ def read(benchmark: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def finished(benchmark: str, key: Mapping[str, Any], *, device: str = "cpu") -> dict[str, Any] | None:
-    """The values of the newest row with this key on this device, or None."""
-    found = (row for row in reversed(read(benchmark)) if row["key"] == dict(key) and row["device"] == device)
-    return next((row["values"] for row in found), None)
+def finished(
+    benchmark: str, key: Mapping[str, Any], *, device: str = "cpu", sources: str | None = None
+) -> dict[str, Any] | None:
+    """The values of the newest row with this key on this device, or None.
+
+    Args:
+        benchmark: Name of the script.
+        key: What was measured.
+        device: Where it ran.
+        sources: Only rows of this `code`; None for any.
+    """
+    for row in reversed(read(benchmark)):
+        if row["key"] == dict(key) and row["device"] == device and sources in (None, row.get("code")):
+            values: dict[str, Any] = row["values"]
+            return values
+    return None

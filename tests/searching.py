@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas import searchers
-from nas.evaluation import Failure, Metrics, Outcome
+from nas.evaluation import Evaluator, Failure, Metrics, Outcome
 from nas.search_spaces import Architecture, Constraint, Indices, Objective, SearchSpace
 from nas.searchers import History, Searcher, Strategy, Trial
 from nas.study import Study
@@ -89,7 +89,7 @@ def pool(space: SearchSpace = SPACE) -> Indices:
 
 
 def study(
-    evaluator: Table | None = None, directory: Path | None = None, *, searcher: str | Strategy = "random",
+    evaluator: Evaluator | None = None, directory: Path | None = None, *, searcher: str | Strategy = "random",
     objectives: Sequence[Objective] = OBJECTIVES, constraints: Sequence[Constraint] = (), space: SearchSpace = SPACE,
     seed: int = 0, batch: int = 4, provenance: Mapping[str, str] = PROVENANCE, **options: Any,
 ) -> Study:  # fmt: skip

@@ -161,8 +161,11 @@ def _searched(
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
     from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.ledger import check_free
     from nas.study import Study
 
+    if crew is not None:
+        check_free(directory)  # before workers start
     space = stored.supernet.space
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = crew.device if crew is not None else device

@@ -76,9 +76,12 @@ def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(finished: Path, tmp_path:
     words = ["search", "--supernet", finished, "--trials", 5000, "--batch", 4, "--out", out, "--device", "cpu"]
     with started(words) as driver:
         wait_for_trials(out, driver, 6)
-        second = nas(*words)
-        assert f"is in use by process {driver.pid} on " in second.err.splitlines()[-1]
-        assert second.code == 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("nas.cli.search.opened", None)  # refused before there is an evaluator
+            second = nas(*words, "--workers", 2)
+        for refused in (nas(*words), second):
+            assert f"is in use by process {driver.pid} on " in refused.err.splitlines()[-1]
+            assert refused.code == 1
         os.killpg(driver.pid, signal.SIGINT)
         printed, said = driver.communicate()
     assert driver.returncode == 130

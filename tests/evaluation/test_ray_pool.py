@@ -10,16 +10,19 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nas import ledger
 from nas.errors import NasError, UsageError, WorkersLost
 from nas.evaluation import Failure, RayEvaluator, StreamingEvaluator
 from nas.search_spaces import Architecture
 from tests.evaluation import fakes
+from tests.searching import plain, study
 from tests.spaces import SPACES
 
 SPACE = SPACES["learned"]
@@ -144,26 +147,49 @@ def test_errors_of_an_evaluator(pool: Pool) -> None:
     assert evaluator.evaluate(ARCHS[36:60]) == expected(ARCHS[36:60])
 
 
-def test_random_deaths_change_nothing(pool: Pool, tmp_path: Path) -> None:
-    evaluator = pool(workers=2, cost_s=0.02)
+@contextmanager
+def deaths(folder: Path, every_s: float) -> Iterator[list[int]]:
+    """Kills a random worker every so often; gives the process ids."""
     over, killed, rng = threading.Event(), list[int](), random.Random(0)
 
     def kill() -> None:
-        while not over.wait(0.7):
-            pids = sorted(set(fakes.workers(tmp_path)) - set(killed))
-            victim = rng.choice(pids)
+        while not over.wait(every_s):
+            victim = rng.choice(sorted(set(fakes.workers(folder)) - set(killed)))
             killed.append(victim)
             os.kill(victim, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        found = [evaluator.evaluate(ARCHS[:100]) for _ in range(3)]
+        yield killed
     finally:
         over.set()
         killer.join()
+
+
+def test_random_deaths_change_nothing(pool: Pool, tmp_path: Path) -> None:
+    evaluator = pool(workers=2, cost_s=0.02)
+    with deaths(tmp_path, every_s=0.7) as killed:
+        found = [evaluator.evaluate(ARCHS[:100]) for _ in range(3)]
     assert len(killed) >= 2
     assert found == [expected(ARCHS[:100])] * 3
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_search_among_dying_workers_loses_nothing(pool: Pool, tmp_path: Path, *, asynchronous: bool) -> None:
+    """Through searcher, pool and journal; in asked order the trials and the front are those of an undisturbed run."""
+    run, words = tmp_path / "run", {"searcher": "nsga2", "batch": 20}
+    with study(fakes.Fake(tmp_path), **words) as search:
+        undisturbed, front = plain(search.run(200).trials), plain(search.front())
+    evaluator = pool(workers=2, cost_s=0.03)
+    with deaths(tmp_path, every_s=1.0) as killed, study(evaluator, run, asynchronous=asynchronous, **words) as search:
+        trials, last = search.run(200).trials, search.front()
+    assert len(killed) >= 2
+    assert plain(ledger.read(run).trials) == plain(trials)
+    assert len({trial.arch for trial in trials}) == len(trials) == 200
+    assert all(trial.metrics["accuracy"] == fakes.metrics_of(trial.arch)["accuracy"] for trial in trials)
+    if not asynchronous:
+        assert (plain(trials), plain(last)) == (undisturbed, front)
 
 
 def test_ctrl_c_comes_through_and_the_pool_can_go_on(pool: Pool) -> None:
@@ -240,6 +266,7 @@ OWN = """
 import json, sys
 from nas.evaluation import RayEvaluator
 from tests.evaluation import fakes
+from tests.searching import plain, study
 from tests.spaces import SPACES
 if __name__ == "__main__":
     with RayEvaluator(fakes.build_fake, {"folder": sys.argv[1], "words": {}}, workers=1) as pool:
