@@ -173,7 +173,7 @@ SECTIONS = {
         "Populations together against one by one", "python -m benchmarks.population_evaluation",
         "CIFAR-10 (JPEG q75), a trained supernet, 2,000 images for calibration and 5,000 for validation, 2 threads; "
         "200 random architectures, and 20 generations of 50. R: one by one as Once-for-All's released library does "
-        "it; T: as fast as one by one gets. Passes: more images at once while scoring; kernels: nonlinearities inside "
+        "it; T: as fast as one by one gets. Plain: nothing shared, torch's kernels; kernels: nonlinearities inside "
         "oneDNN's. Rows with one repetition are from one run of `--ingredients`.",
         populations,
     ),

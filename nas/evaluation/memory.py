@@ -10,7 +10,7 @@ from nas.errors import UsageError
 from nas.supernets import Supernet
 
 GIB = 2**30
-LEAST, MOST = GIB, 4 * GIB  # of a default on the CPU; above 4 GiB kept activations save little more
+LEAST, MOST = GIB, 4 * GIB  # of a default on the CPU
 ON_CUDA = 8 * GIB
 WEIGHTS = 64 * 2**20  # kept ready; more of them gain nothing
 # Measured with glibc's allocator: what oneDNN keeps for some hundreds of shapes, and what the heap grows to for every
@@ -92,7 +92,8 @@ def divided(supernet: Supernet, budget: int, batch_size: int, calibration: int) 
             f"a budget of {budget:,} bytes does not hold one batch of {calibration} calibration images; "
             f"give at least {least:,}"
         )
-    widest, path, weights = max(_sizes(supernet)), sum(_sizes(supernet)), min(budget // 16, WEIGHTS)
+    sizes = _sizes(supernet)
+    widest, path, weights = max(sizes), sum(sizes), min(budget // 16, WEIGHTS)
     left = budget - KERNELS - weights
     batch = max(min(batch_size, calibration), min(batch_size, left // (HEAP * path)))
     most = max(batch, calibration)

@@ -80,7 +80,7 @@ class SupernetEvaluator:
         sharing: Sharing = EXACT,
     ) -> None:
         kind = torch.device(device).type
-        batch_size = IMAGES_A_PASS.get(kind, 250) if batch_size is None else batch_size
+        batch_size = IMAGES_A_PASS.get(kind, CALIBRATION_BATCH) if batch_size is None else batch_size
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()

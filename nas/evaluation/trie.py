@@ -20,7 +20,7 @@ class Sharing:
 
     Args:
         prefixes: Equal beginnings.
-        widths: Steps that differ only in width run once, at the widest; 2 to 4 % less work.
+        widths: Steps that differ only in width run once, at the widest.
         folding: Batch norms are folded into convolutions while scoring.
     """
 

@@ -266,7 +266,6 @@ OWN = """
 import json, sys
 from nas.evaluation import RayEvaluator
 from tests.evaluation import fakes
-from tests.searching import plain, study
 from tests.spaces import SPACES
 if __name__ == "__main__":
     with RayEvaluator(fakes.build_fake, {"folder": sys.argv[1], "words": {}}, workers=1) as pool:
