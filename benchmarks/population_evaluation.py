@@ -45,10 +45,10 @@ from nas.data import ImageData, Split
 from nas.evaluation.allocator import keep_freed_memory
 from nas.evaluation.racing import Racing
 from nas.evaluation.scores import Scores
-from nas.evaluation.supernet_evaluator import CALIBRATION_BATCH, SupernetEvaluator, in_network_order
+from nas.evaluation.supernet_evaluator import SupernetEvaluator, in_network_order
 from nas.evaluation.trie import ALL, Sharing
 from nas.search_spaces import Architecture, Objective, SearchSpace
-from nas.supernets import Supernet, build, calibrate, load, save, steps, train
+from nas.supernets import Supernet, build, calibrate, calibration_batch, load, save, steps, train
 from nas.supernets.convolution import Plain
 
 NAME = "population_evaluation"
@@ -131,7 +131,7 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-def calibrated(network: nn.Module, images: Tensor) -> None:
+def calibrated(network: nn.Module, images: Tensor, batch_size: int) -> None:
     """Our estimator on an extracted network: normalise by the batch, pool means and variances."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     inputs: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {norm: [] for norm in norms}
@@ -142,7 +142,7 @@ def calibrated(network: nn.Module, images: Tensor) -> None:
 
     handles = [norm.register_forward_pre_hook(measure) for norm in norms]
     network.train()
-    for batch in torch.tensor_split(images, -(-len(images) // CALIBRATION_BATCH)):
+    for batch in torch.tensor_split(images, -(-len(images) // batch_size)):
         network(batch)
     for handle in handles:
         handle.remove()
@@ -164,7 +164,7 @@ def one_by_one(
         for part in (data.calibration, data.validation)
     )
     found: dict[Architecture, Tensor] = {}
-    answers = []
+    answers, batch_size = [], calibration_batch(supernet)
     for arch in archs:
         if not once or arch not in found:
             network: nn.Module
@@ -172,9 +172,9 @@ def one_by_one(
                 network = supernet.extract(arch, calibrate(supernet, [arch], calibration)[0])
             else:
                 network = supernet.extract(arch)
-                calibrated(network, calibration)
+                calibrated(network, calibration, batch_size)
             network = (folded(network) if fold else network).to(memory_format=form)  # type: ignore[call-overload]
-            batches = torch.split(images, CALIBRATION_BATCH)
+            batches = torch.split(images, batch_size)
             found[arch] = torch.cat([network(batch).argmax(1) for batch in batches])
         answers.append(found[arch])
     return answers

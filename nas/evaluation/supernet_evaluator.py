@@ -27,13 +27,11 @@ from nas.evaluation.scores import Scores
 from nas.evaluation.totals import Totals
 from nas.evaluation.trie import EXACT, Sharing, build_trie
 from nas.search_spaces import Architecture, SearchSpace
-from nas.supernets import Statistics, Supernet, calibrate
+from nas.supernets import Statistics, Supernet, calibrate, calibration_batch
 from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
-CALIBRATION_BATCH = 250
-# oneDNN keeps a kernel a shape, so both kinds of pass have one size; on CUDA launches cost more than arithmetic.
-IMAGES_A_PASS = {"cpu": CALIBRATION_BATCH, "cuda": 2500}
+IMAGES_A_PASS = {"cuda": 2500}  # launches cost more than arithmetic
 GROUP = 256  # architectures a trie: what it and the answers need grows with them
 REMEMBERED = 100_000  # results of single architectures
 
@@ -51,8 +49,9 @@ class SupernetEvaluator:
         data: The images: its calibration split for batch norms, `split` for scores.
         split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
             and `test_loss`, which no search sees.
-        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 250 on the CPU, 2,500
-            on CUDA. Changes no result but for rounding.
+        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 2,500 on CUDA, on
+            the CPU as many as calibration takes, since oneDNN keeps a kernel a shape. Changes no result but for
+            rounding.
         device: "cpu" or "cuda".
         budget_bytes: For everything that evaluating adds to the network, the images and the answers (5 bytes an image
             and architecture), activations kept for the next call included; None: see `default_budget`, or more where
@@ -79,8 +78,8 @@ class SupernetEvaluator:
         racing: Racing | None = None,
         sharing: Sharing = EXACT,
     ) -> None:
-        kind = torch.device(device).type
-        batch_size = IMAGES_A_PASS.get(kind, CALIBRATION_BATCH) if batch_size is None else batch_size
+        kind, calibration = torch.device(device).type, calibration_batch(supernet)
+        batch_size = IMAGES_A_PASS.get(kind, calibration) if batch_size is None else batch_size
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()
@@ -92,7 +91,7 @@ class SupernetEvaluator:
         order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
         self._labels = shown.labels[order].to(device)
         count = len(data.calibration)
-        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // CALIBRATION_BATCH))
+        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // calibration))
         first = len(self._calibration[0])
         budget = max(default_budget(kind), least_budget(supernet, first)) if budget_bytes is None else budget_bytes
         batch, self._room = divided(supernet, budget, batch_size, first)
@@ -114,7 +113,7 @@ class SupernetEvaluator:
     def statistics(self, arch: Architecture) -> Statistics:
         """Batch-norm statistics of `arch` on the calibration split."""
         images = self._normalised(torch.cat(self._calibration))
-        return calibrate(self._supernet, [arch], images, batch_size=CALIBRATION_BATCH)[0]
+        return calibrate(self._supernet, [arch], images)[0]
 
     @torch.inference_mode()
     def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:

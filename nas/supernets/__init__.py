@@ -1,6 +1,6 @@
 """Shared weights of a whole space: elastic networks, calibration, extraction, training rules."""
 
-from nas.supernets.calibration import calibrate
+from nas.supernets.calibration import calibrate, calibration_batch
 from nas.supernets.mobilenet import MobileNetSupernet
 from nas.supernets.rules import RULES
 from nas.supernets.statistics import Statistics, pool
@@ -19,6 +19,7 @@ __all__ = [
     "Supernet",
     "build",
     "calibrate",
+    "calibration_batch",
     "load",
     "pool",
     "save",

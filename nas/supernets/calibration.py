@@ -14,10 +14,19 @@ from nas.supernets.statistics import Statistics, pool
 from nas.supernets.steps import State
 from nas.supernets.supernet import Supernet
 
+# Larger batches measure better and waste less time between layers; one size for all members, so that they compare.
+FEWEST, MOST, BYTES = 32, 500, 256 * 2**20
+
+
+def calibration_batch(supernet: Supernet) -> int:
+    """Images of a calibration batch: as many as the largest member's activations fit 256 MiB, but 32 to 500."""
+    path = sum(step.size for step in supernet.steps(supernet.space.largest())) * 4
+    return max(FEWEST, min(MOST, BYTES // path))
+
 
 @torch.no_grad()
 def calibrate(
-    supernet: Supernet, archs: Sequence[Architecture], images: Tensor, *, batch_size: int = 250
+    supernet: Supernet, archs: Sequence[Architecture], images: Tensor, *, batch_size: int | None = None
 ) -> list[Statistics]:
     """Statistics of each architecture, one pass over the images each.
 
@@ -28,13 +37,14 @@ def calibrate(
         supernet: The shared weights.
         archs: What to calibrate.
         images: Normalised images [N, C, H, W], on any device; split in order into equal batches.
-        batch_size: Most images a batch; batches differ by at most one image.
+        batch_size: Most images a batch; batches differ by at most one image. None: see `calibration_batch`.
 
     Raises:
         UsageError: Fewer than two images, a batch size below one, or an architecture of another space.
     """
     if len(images) < 2:
         raise UsageError(f"calibration needs at least 2 images, got {len(images)}")
+    batch_size = calibration_batch(supernet) if batch_size is None else batch_size
     if batch_size < 1:
         raise UsageError(f"calibration needs a batch size of at least 1, got {batch_size}")
     batches = torch.tensor_split(images.to(next(supernet.parameters()).device), -(-len(images) // batch_size))

@@ -145,9 +145,16 @@ class ElasticSqueezeExcitation(nn.Module):
         self.expand = ElasticLinear(hidden, channels, bias=True)
 
     def forward(self, x: Tensor, hidden: int) -> Tensor:
-        """[B, C, H, W] to the same shape, with `hidden` units in between."""
-        gate = F.relu(self.reduce(x.mean((2, 3)), hidden))
-        return x * F.hardsigmoid(self.expand(gate, x.shape[1]))[:, :, None, None]
+        """[B, C, H, W] to the same shape, with `hidden` units in between; overwrites `x` where gradients are off."""
+        if torch.is_grad_enabled():
+            return x * self.gate(x.mean((2, 3)), hidden)
+        # The same mean, on the CPU twice as fast forward and half as fast backward.
+        return x.mul_(self.gate(F.avg_pool2d(x, x.shape[2:]).flatten(1), hidden))
+
+    def gate(self, pooled: Tensor, hidden: int) -> Tensor:
+        """What to multiply by, [B, C, 1, 1], for the means of the maps [B, C]."""
+        inner = F.relu(self.reduce(pooled, hidden))
+        return F.hardsigmoid(self.expand(inner, pooled.shape[1]))[:, :, None, None]
 
 
 class ElasticBatchNorm(nn.Module):
@@ -187,12 +194,23 @@ class ElasticBatchNorm(nn.Module):
         return weight * scale.view(-1, 1, 1, 1), torch.addcmul(shift, mean, scale, value=-1)
 
     def measured(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, C, H, W] normalised by the batch, with that mean [C] and biased variance [C]."""
+        """[B, C, H, W] normalised by the batch, with that mean [C] and biased variance [C].
+
+        Overwrites `x` on the CPU where gradients are off.
+        """
         c, n = x.shape[1], x.numel() // x.shape[1]
-        # With momentum 1 the native kernel hands out the statistics that it computes anyway.
+        weight, bias = self.sliced(c)
+        # With momentum 1 the native kernels hand out the statistics that they compute anyway, the variance unbiased.
         mean, var = x.new_zeros(c, dtype=torch.float32), x.new_ones(c, dtype=torch.float32)
-        y = F.batch_norm(x, mean, var, *self.sliced(c), training=True, momentum=1.0, eps=self.eps)
-        return y, mean, var * ((n - 1) / n)  # the kernel reports the unbiased variance
+        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+            y = F.batch_norm(x, mean, var, weight, bias, training=True, momentum=1.0, eps=self.eps)
+            return y, mean, var * ((n - 1) / n)
+        # The same without a second tensor, which takes two thirds of the time.
+        torch.batch_norm_update_stats(x, mean, var, 1.0)
+        var *= (n - 1) / n
+        scale = weight * torch.rsqrt(var + self.eps)
+        shift = torch.addcmul(bias, mean, scale, value=-1)
+        return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1), out=x), mean, var
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

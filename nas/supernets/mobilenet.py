@@ -53,17 +53,21 @@ class ElasticBlock(nn.Module):
         self.shortcut = ElasticConv2d(biggest.in_channels, biggest.out_channels) if projection else None
 
     def steps(self, plan: BlockPlan) -> list[Step]:
-        """Expand, depthwise, project; what the first two compute for fewer channels is the beginning of it for more."""
+        """Expand, depthwise, project.
+
+        What the first two compute for fewer channels is the beginning of it for more, but for squeeze-excitation, in
+        which every channel has a say in every other.
+        """
         at, e = (plan.stage, plan.index), plan.expanded
         area_in, area, out = plan.in_size**2, plan.out_size**2, plan.out_channels
-        depthwise, project = area * e * plan.kernel**2, area * e * out + 2 * e * plan.squeezed
+        depthwise, project = area * e * plan.kernel**2 + 2 * e * plan.squeezed, area * e * out
         if self.shortcut is not None:
             project += area * plan.in_channels * out
         steps = []
         if self.expand is not None:
             macs = area_in * plan.in_channels * e
             steps.append(Step(("expand", at), lambda x, c: self._expand(x, plan, c), macs, area_in * e, e))
-        key: Hashable = ("depthwise", at, plan.kernel)
+        key: Hashable = ("depthwise", at, plan.kernel, e if plan.squeezed else None)
         steps.append(Step(key, lambda x, c: self._depthwise(x, plan, c), depthwise, area * e, e))
         key = ("project", at, e, out)
         steps.append(Step(key, lambda x, c: self._project(x, plan, c), project, area * out))
@@ -82,29 +86,26 @@ class ElasticBlock(nn.Module):
     def _depthwise(self, state: State, plan: BlockPlan, context: Context) -> State:
         """Input and expanded map, to input and [B, plan.expanded, H', W']."""
         x, y = (state, state) if isinstance(state, Tensor) else state
-        y, stride = first_channels(y, plan.expanded), self.depthwise.stride
-        return x, context.unit(
-            y,
+        y = context.unit(
+            first_channels(y, plan.expanded),
             lambda: self.depthwise.sliced(plan.expanded, plan.kernel),
             self.depthwise_norm,
             plan.activation,
-            stride=stride,
+            stride=self.depthwise.stride,
             groups=plan.expanded,
         )
+        return x, y if self.squeeze is None else self.squeeze(y, plan.squeezed)
 
     def _project(self, state: State, plan: BlockPlan, context: Context) -> State:
         """Input and depthwise map, to [B, plan.out_channels, H', W']."""
-        x, y = state
-        y = first_channels(y, plan.expanded)
-        if self.squeeze is not None:
-            y = self.squeeze(y, plan.squeezed)
+        x, y = state[0], first_channels(state[1], plan.expanded)
         y = context.unit(y, lambda: self.project.sliced(plan.expanded, plan.out_channels), self.project_norm, None)
         if plan.shortcut == "none":
             return y
         y = context.dropped(y, self.depth)
         if self.shortcut is not None:
             x = self.shortcut(plain.pooled_half(x) if plan.stride == 2 else x, plan.out_channels)
-        return y + x
+        return y + x if torch.is_grad_enabled() else y.add_(x)
 
     def copy_into(self, target: plain.Block, plan: BlockPlan) -> list[tuple[str, nn.BatchNorm2d]]:
         """Copy the slices of `plan`; returns the target's batch norms by statistics name."""

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from nas.errors import UsageError
-from nas.supernets import MobileNetSupernet, calibrate
+from nas.search_spaces import get
+from nas.supernets import MobileNetSupernet, build, calibrate, calibration_batch
 from tests.contracts.supernet import randomise
 from tests.spaces import SPACES
 
@@ -44,3 +45,9 @@ def test_too_few_images(supernet: MobileNetSupernet) -> None:
 def test_too_small_batches(supernet: MobileNetSupernet) -> None:
     with pytest.raises(UsageError, match="batch size"):
         calibrate(supernet, [supernet.space.largest()], torch.zeros(4, 3, 8, 8), batch_size=0)
+
+
+def test_batches_are_smaller_for_larger_networks(supernet: MobileNetSupernet) -> None:
+    assert calibration_batch(supernet) == 500
+    imagenet = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
+    assert calibration_batch(build(imagenet, seed=0)) == 32

@@ -81,3 +81,21 @@ def test_batch_norm_three_ways(generator: torch.Generator) -> None:
     torch.testing.assert_close(mean, x.mean((0, 2, 3)))
     torch.testing.assert_close(var, x.var((0, 2, 3), unbiased=False))
     torch.testing.assert_close(norm.by_given(x, mean, var), y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_without_gradients_the_input_is_overwritten_with_the_same_values(
+    form: torch.memory_format, generator: torch.Generator
+) -> None:
+    norm, squeeze = ElasticBatchNorm(6, "n"), ElasticSqueezeExcitation(8, 4)
+    norm.weight.data = torch.rand(6, generator=generator) + 0.5
+    norm.bias.data = torch.randn(6, generator=generator)
+    initialise(squeeze, generator)
+    x = (3 * torch.randn(5, 6, 3, 3, generator=generator) + 2).contiguous(memory_format=form)
+    expected_norm, expected_squeeze = norm.measured(x), squeeze(x, 3)
+    with torch.no_grad():
+        for found, expected in zip(norm.measured(x.clone()), expected_norm, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(squeeze(x.clone(), 3), expected_squeeze, rtol=1e-5, atol=1e-5)
+        again = x.clone()
+        assert norm.measured(again)[0].data_ptr() == squeeze(again, 3).data_ptr() == again.data_ptr()
