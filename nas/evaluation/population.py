@@ -60,6 +60,7 @@ class Population:
             if node.parts:
                 node.statistics, node.parts = pool(list(node.parts.values())), {}
             node.prepared = {}
+        self._cache.calibrated(self._trie)
 
     def score(self, chunks: Sequence[int], scores: Scores, *, racing: Racing | None, costs: Tensor) -> None:
         """Show the images, in rounds where there is a race.

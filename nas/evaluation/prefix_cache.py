@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas.evaluation.shelves import Shelf, Shelves
 from nas.evaluation.trie import Node, Trie
+from nas.supernets import Statistics
 from nas.supernets.steps import State
 
 FADING = 0.5  # what a call's interest in a prefix is worth in the next call
@@ -25,15 +26,15 @@ class Entry:
         interest: How many architectures passed it, those of earlier calls faded.
         size: Bytes of its activations of all chunks.
         macs: Multiply-adds for one image that it saves.
-        shelf: The activations by chunk; None before it is chosen.
-        complete: Whether all chunks are there; only then is it used.
+        shelf: The activations by chunk; None before it is chosen. Racing leaves out chunks, later calls fill them.
+        ready: Whether all calibration batches are there; only then is it used.
     """
 
     interest: float
     size: int
     macs: int
     shelf: Shelf | None = None
-    complete: bool = False
+    ready: bool = False
 
 
 @final
@@ -42,20 +43,25 @@ class PrefixCache:
 
     Args:
         capacity: Most bytes.
-        chunks: Images of each chunk.
+        chunks: Images of each chunk, calibration batches first.
+        calibration: How many of them are calibration batches.
         itemsize: Bytes of a scalar.
         device: Where activations are.
     """
 
-    def __init__(self, capacity: int, chunks: Sequence[int], itemsize: int, device: torch.device) -> None:
+    def __init__(
+        self, capacity: int, chunks: Sequence[int], calibration: int, itemsize: int, device: torch.device
+    ) -> None:
         self._capacity, self._bytes, self._chunks = capacity, sum(chunks) * itemsize, len(chunks)
+        self._calibration = calibration
         self._entries: dict[Hashable, Entry] = {}
+        self._statistics: dict[Hashable, tuple[int, Statistics]] = {}  # with widths, of every step before an entry
         self._shelves = Shelves(capacity, device)
 
     def choose(self, trie: Trie) -> None:
         """Decide before a population is evaluated which of its prefixes to keep, and which old ones to forget."""
         offers = {
-            path: Entry(FADING * old.interest, old.size, old.macs, old.shelf, old.complete)
+            path: Entry(FADING * old.interest, old.size, old.macs, old.shelf, old.ready)
             for path, old in self._entries.items()
         }
         for node in trie.nodes():
@@ -91,24 +97,36 @@ class PrefixCache:
         found = dict[Node, State]()
         for node in trie.nodes():
             entry = self._entries.get(node.path)
-            if entry is not None and entry.complete and entry.shelf is not None:
+            if entry is not None and entry.ready and entry.shelf is not None and chunk in entry.shelf:
                 found[node] = entry.shelf[chunk]
         return found
 
     def keep(self, node: Node, chunk: int, state: State) -> None:
         """Take the output of a node, if it was chosen."""
         entry = self._entries.get(node.path)
-        if entry is None or entry.complete or entry.shelf is None:
+        if entry is None or entry.shelf is None or chunk in entry.shelf:
             return
         if not isinstance(state, Tensor) or not entry.shelf.put(chunk, state):
             self._forget(node.path)
 
-    def settle(self) -> None:
-        """After a population: use what has all its chunks from now on, forget what lacks some."""
+    def calibrated(self, trie: Trie) -> None:
+        """After all calibration batches: give statistics to nodes that did not run, and use new prefixes from now on.
+
+        A node that did not run has a known prefix behind it; where that lacks chunks it runs after all.
+        """
+        met = dict(self._statistics)
+        for node in trie.nodes():
+            width, known = met.get(node.path, (-1, None))
+            if node.statistics is None and known is not None:
+                node.statistics = known.narrowed(node.step.width)
+            elif node.statistics is not None and node.step.width > width:
+                met[node.path] = node.step.width, node.statistics
         for path, entry in list(self._entries.items()):
-            entry.complete = entry.shelf is not None and len(entry.shelf) == self._chunks
-            if not entry.complete:
+            entry.ready = entry.shelf is not None and all(chunk in entry.shelf for chunk in range(self._calibration))
+            if not entry.ready:
                 self._forget(path)
+        ways = {beginning for path in self._entries for beginning in _beginnings(path)}
+        self._statistics = {path: met[path] for path in ways if path in met}
 
     def _forget(self, path: Hashable) -> None:
         entry = self._entries.pop(path)
@@ -122,8 +140,13 @@ def _worth(entry: Entry, saved: int) -> float:
 
 def _saved_before(path: Hashable, chosen: dict[Hashable, int]) -> int:
     """Multiply-adds that the longest chosen beginning of a path saves."""
+    return next((chosen[beginning] for beginning in _beginnings(path)[1:] if beginning in chosen), 0)
+
+
+def _beginnings(path: Hashable) -> list[Hashable]:
+    """A path and what it begins with, longest first."""
+    found = list[Hashable]()
     while isinstance(path, tuple) and path:
+        found.append(path)
         path = path[0]
-        if path in chosen:
-            return chosen[path]
-    return 0
+    return found

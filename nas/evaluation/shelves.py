@@ -30,8 +30,8 @@ class Shelf:
         self.memory, self.start, self._used = memory, start, 0
         self._places: dict[Hashable, tuple[int, torch.Size, tuple[int, ...], torch.dtype]] = {}
 
-    def __len__(self) -> int:
-        return len(self._places)
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._places
 
     def put(self, name: Hashable, tensor: Tensor) -> bool:
         """Copy a dense tensor of any shape without gradient; False where it does not fit."""

@@ -100,7 +100,8 @@ class SupernetEvaluator:
         self._shown = torch.split(shown.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
         chunks = [len(images) for images in (*self._calibration, *self._shown)]
-        self._cache = PrefixCache(self._room.kept if sharing.prefixes else 0, chunks, itemsize, self._device)
+        kept = self._room.kept if sharing.prefixes else 0
+        self._cache = PrefixCache(kept, chunks, len(self._calibration), itemsize, self._device)
         self._limit = HeapLimit(budget)
         self._results: dict[Architecture, Metrics] = {}
         self._totals = Totals()
@@ -153,7 +154,6 @@ class SupernetEvaluator:
                 range(first, first + len(self._shown)), scores, racing=self._racing,
                 costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),
             )  # fmt: skip
-        self._cache.settle()
         unseen = len(self._labels) - np.array(scores.seen)
         return scores.metrics(), population.macs, float((costs["macs"] * unseen).sum())
 

@@ -38,6 +38,12 @@ class Statistics:
         """The same statistics on another device."""
         return Statistics({n: (m.to(device), v.to(device)) for n, (m, v) in self.layers.items()}, self.images)
 
+    def narrowed(self, width: int) -> Statistics:
+        """Those of the first `width` channels of every layer; 0 for all."""
+        if width == 0:
+            return self
+        return Statistics({n: (m[:width], v[:width]) for n, (m, v) in self.layers.items()}, self.images)
+
     def __or__(self, other: Statistics) -> Statistics:
         """Layers of both, measured on the same images."""
         return Statistics({**self.layers, **other.layers}, other.images)

@@ -168,6 +168,30 @@ def test_racing_keeps_the_best_and_marks_the_stopped(trained: MobileNetSupernet)
         assert raced[i] == whole[i]
 
 
+@pytest.mark.parametrize("sharing", [Sharing(), ALL])
+def test_what_stopped_candidates_left_is_used_and_changes_nothing(
+    sharing: Sharing, trained: MobileNetSupernet
+) -> None:
+    """Their prefixes lack images; later calls run those again, by remembered statistics, and add them."""
+    data, racing = stripes(2000), Racing((Objective.parse("accuracy"),), keep=3)
+
+    def evaluator() -> SupernetEvaluator:
+        return SupernetEvaluator(trained, data, batch_size=50, racing=racing, sharing=sharing)
+
+    keeping, everyone = evaluator(), list(dict.fromkeys(population(trained.space, 200)))
+    for start in range(0, 160, 40):
+        archs = everyone[start : start + 40]
+        fresh, before = evaluator(), keeping.totals
+        found = keeping.evaluate(archs)
+        assert any("partial_images" in m for m in found)
+        if sharing.widths:  # the widest that shares may be another one
+            same(found, fresh.evaluate(archs))
+        else:
+            assert found == fresh.evaluate(archs)
+        if start:
+            assert keeping.totals.macs_shared - before.macs_shared > 1.1 * fresh.totals.macs_shared
+
+
 def test_bfloat16_is_near(trained: MobileNetSupernet) -> None:
     archs = population(trained.space, 4)
     exact = SupernetEvaluator(trained, stripes()).evaluate(archs)
