@@ -7,8 +7,8 @@ allocator is set per process; sides run in turns within a repetition. Two jobs: 
 * R: one by one in the way of Once-for-All's released library: extract, recalibrate on 2,000 images, validate on 5,000;
   default memory format and allocator; nothing remembered. T: the same made as fast as one by one can be: tuned
   allocator, channels_last, batch norms folded, identical architectures once.
-* In `evolution` R and T are timed on every tenth architecture and scaled: they share nothing between architectures, so
-  time is additive; identical architectures do not occur. Predictions are compared for those architectures.
+* R and T are timed on every fourth architecture of `random`, every tenth of `evolution`, and scaled: they share nothing
+  between architectures, so time is additive; identical ones do not occur. Predictions are compared on every tenth.
 
     python -m benchmarks.population_evaluation                 # baselines and the whole, three repetitions
     python -m benchmarks.population_evaluation --ingredients   # what each part brings, one repetition
@@ -55,7 +55,8 @@ NAME = "population_evaluation"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
 BUILD = Path(__file__).resolve().parent.parent / "build" / NAME
 EPOCHS, IMAGES = 4, 20_000
-RANDOM, GENERATIONS, POPULATION, EVERY = 200, 20, 50, 10
+RANDOM, GENERATIONS, POPULATION = 200, 20, 50
+COMPARED, TIMED = 10, {"random": 4, "evolution": 10}  # every so many
 TOP = 10
 GIB = 2**30
 
@@ -241,12 +242,11 @@ def run_answers(job: str) -> dict[str, Any]:
     supernet, data = trained(), nas.data.load(DATA, train_images=IMAGES)
     calls = random_job(supernet.space) if job == "random" else evolution_job(supernet.space, supernet, data)
     archs = [arch for call in calls for arch in call]
-    expected = torch.stack(one_by_one(supernet, data, archs[::EVERY], channels_last=False, fold=False, once=False)).to(
-        torch.int8
-    )
+    answers = one_by_one(supernet, data, archs[::COMPARED], channels_last=False, fold=False, once=False)
+    expected = torch.stack(answers).to(torch.int8)
     found: dict[str, Any] = {"architectures": len(expected), "predictions": expected.numel()}
     for side in ("all", "all + bfloat16"):
-        differing = int((predictions(supernet, data, calls, side)[::EVERY] != expected).sum())
+        differing = int((predictions(supernet, data, calls, side)[::COMPARED] != expected).sum())
         found[f"{side}: differing per 10,000"] = differing / expected.numel() * 10_000
     return found
 
@@ -262,9 +262,7 @@ def run_side(job: str, side: str) -> dict[str, Any]:
     began = time.perf_counter()
     if side in ALONE:
         _, channels_last, fold, once = ALONE[side]
-        archs = [arch for call in calls for arch in call]
-        if job == "evolution":
-            archs = archs[::EVERY]
+        archs = [arch for call in calls for arch in call][:: TIMED[job]]
         began = time.perf_counter()
         answers = one_by_one(supernet, data, archs, channels_last=channels_last, fold=fold, once=once)
         seconds = (time.perf_counter() - began) * count / len(archs)
@@ -288,7 +286,7 @@ def on_device(supernet: Supernet, data: ImageData, device: str) -> dict[str, tup
     for side in ("R", "T"):
         _, channels_last, fold, once = ALONE[side]
         began = time.perf_counter()
-        answers = one_by_one(supernet, moved, archs[::EVERY], channels_last=channels_last, fold=fold, once=once)
+        answers = one_by_one(supernet, moved, archs[::COMPARED], channels_last=channels_last, fold=fold, once=once)
         torch.stack(answers).cpu()  # waits for the device
         found[side] = (time.perf_counter() - began, len(answers))
     for side in ("prefixes + widths", "all + racing", "all + bfloat16"):

@@ -13,7 +13,18 @@ import typer
 
 from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
 from nas.cli.train import Epochs, Preset, Resume, Rule, Space, TrainImages, Wish, task, trained
-from nas.cli.workers import Asynchronous, CpusPerWorker, Crew, GpusPerWorker, RayAddress, WorkersOption, crew_of, opened
+from nas.cli.workers import (
+    Asynchronous,
+    CpusPerWorker,
+    Crew,
+    GpusPerWorker,
+    Memory,
+    RayAddress,
+    WorkersOption,
+    crew_of,
+    memory_bytes,
+    opened,
+)
 from nas.errors import StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +72,7 @@ def search(
     asynchronous: Asynchronous = False,
     cpus_per_worker: CpusPerWorker = None,
     gpus_per_worker: GpusPerWorker = None,
+    memory: Memory = None,
     device: Device = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -79,6 +91,7 @@ def search(
         workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
         found=chosen, goals=[*objectives, *constraints], racing=racing,
     )  # fmt: skip
+    budget = memory_bytes(memory)
     race = race_of(objectives, constraints) if racing else None
     wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
@@ -98,6 +111,7 @@ def search(
     result, front = _searched(
         stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
         directory=directory, storage=storage, resume=resume, crew=crew, device=chosen, racing=race,
+        budget_bytes=budget,
     )  # fmt: skip
     facts = {
         "space": members.name,
@@ -157,6 +171,7 @@ def _searched(
     stored: StoredSupernet, data: ImageData, builder: Builder, objectives: list[Objective],
     constraints: list[Constraint], *, trials: int, batch: int, seed: int, directory: Path, storage: str | None,
     resume: bool, crew: Crew | None, device: str, racing: Racing | None,
+    budget_bytes: int | None,
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
@@ -169,7 +184,7 @@ def _searched(
     space = stored.supernet.space
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = crew.device if crew is not None else device
-    with opened(stored, data, goals, crew, device, racing) as (evaluator, counters):
+    with opened(stored, data, goals, crew, device, racing, budget_bytes) as (evaluator, counters):
         study = Study(
             space, builder(space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
             seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
@@ -181,7 +196,9 @@ def _searched(
             front = study.front()
     if not front:
         raise StudyError(_why_empty(result.trials, constraints))
-    tested = SupernetEvaluator(stored.supernet, data, split="test", device=device).evaluate([t.arch for t in front])
+    del study, evaluator, counters  # and with them the memory that evaluating took
+    again = SupernetEvaluator(stored.supernet, data, split="test", device=device, budget_bytes=budget_bytes)
+    tested = again.evaluate([trial.arch for trial in front])
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
 
 
@@ -189,7 +206,7 @@ def _why_empty(trials: Sequence[Trial], constraints: Sequence[Constraint]) -> st
     """Which bound nothing met, and how near the search came."""
     measured = [trial.metrics for trial in trials if trial.metrics]
     if not measured:
-        return f"all {len(trials)} trials failed; look at their errors with --debug"
+        return f"all {len(trials)} trials failed; the ledger has the error of each"
     for c in constraints:
         values = [metrics[c.metric] for metrics in measured]
         nearest = min(values) if c.sense == "<=" else max(values)

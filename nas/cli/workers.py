@@ -38,6 +38,25 @@ GpusPerWorker = Annotated[
     float | None,
     typer.Option("--gpus-per-worker", min=0, help="May be a fraction; default: 1 where the device is cuda, else 0."),
 ]
+Memory = Annotated[
+    float | None,
+    typer.Option("--memory", min=0, help="GiB that evaluating may take, in each worker; default: 1 to 4, on a GPU 8."),
+]
+
+
+def memory_bytes(gib: float | None) -> int | None:
+    """What --memory asks for.
+
+    Raises:
+        UsageError: More than this machine has, or no number.
+    """
+    from nas.evaluation.memory import GIB, total
+
+    if gib is None:
+        return None
+    if not gib * GIB <= total():  # also what is not a number
+        raise UsageError(f"--memory {gib:g}: this machine has {total() / GIB:.1f} GiB")
+    return int(gib * GIB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,7 @@ def opened(
     crew: Crew | None,
     device: str,
     racing: Racing | None = None,
+    budget_bytes: int | None = None,
 ) -> Iterator[tuple[Evaluator, Counters]]:
     """An evaluator for these goals, and where to read what it does; workers end with the block.
 
@@ -125,6 +145,7 @@ def opened(
         crew: The workers; None evaluates in this process.
         device: Of this process.
         racing: Who may be stopped early; in this process alone.
+        budget_bytes: Of each evaluator, see `SupernetEvaluator`.
 
     Raises:
         NasError: No cluster answers, or it has no room for a worker.
@@ -133,7 +154,7 @@ def opened(
     from nas.study.progress import Counters
 
     if crew is None:
-        here = SupernetEvaluator(stored.supernet, data, device=device, racing=racing)
+        here = SupernetEvaluator(stored.supernet, data, device=device, racing=racing, budget_bytes=budget_bytes)
         yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
         return
     from nas.evaluation.ray_supernet import supernet_pool
@@ -141,7 +162,7 @@ def opened(
     # Ray prints what happens to its machines, and standard output may be for one JSON document alone.
     with redirect_stdout(sys.stderr), supernet_pool(
         stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device, cpus=crew.cpus,
-        gpus=crew.gpus,
+        gpus=crew.gpus, budget_bytes=budget_bytes,
     ) as pool:  # fmt: skip
         yield _with_latency(pool, stored, goals, device), Counters(lambda: pool.totals, lambda: pool.alive)
 

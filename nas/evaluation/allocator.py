@@ -46,6 +46,8 @@ class HeapLimit:
         """Give back what is free, where there is reason to."""
         if self._glibc is not None and resident() > self._most:
             self._glibc.malloc_trim(0)
+            if (left := resident()) > self._most:  # others hold it; every later check would trim in vain
+                self._most = left + left // 32
 
 
 def resident() -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from nas.errors import UsageError
 from nas.supernets import Supernet
@@ -35,21 +38,28 @@ class Room:
 
 
 def default_budget(device: str, share: float = 1.0) -> int:
-    """Bytes for an evaluator where none are given: half of the memory that is free, 1 to 4 GiB; 8 GiB on CUDA.
+    """Bytes for an evaluator where none are given: half of the memory that is free, 1 to 4 GiB.
+
+    On CUDA half of the memory that there is, at most 8 GiB.
 
     Args:
-        device: "cpu" or "cuda".
-        share: Of the machine that this process may use, in 0..1.
+        device: "cpu", "cuda" or "cuda:N".
+        share: Of the machine's memory, or of the GPU's, that this process may use, in 0..1.
     """
-    if device != "cpu":
-        return ON_CUDA
+    if torch.device(device).type != "cpu":
+        return min(ON_CUDA, int(share * torch.cuda.mem_get_info(device)[1] / 2))
     return max(LEAST, min(MOST, int(share * available() / 2)))
+
+
+def total() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def available() -> int:
     """Bytes of memory that this process could still get; 0 where the system does not say."""
     found = [int(line.split()[1]) * 1024 for line in _lines("/proc/meminfo") if line.startswith("MemAvailable:")] or [
-        os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if hasattr(os, "sysconf") else 0
+        total() // 2 if hasattr(os, "sysconf") else 0
     ]
     limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
     if limit and used and limit[0].isdigit():
@@ -89,13 +99,14 @@ def divided(supernet: Supernet, budget: int, batch_size: int, calibration: int) 
     """
     if budget < (least := least_budget(supernet, calibration)):
         raise UsageError(
-            f"a budget of {budget:,} bytes does not hold one batch of {calibration} calibration images; "
-            f"give at least {least:,}"
+            f"{budget:,} bytes ({budget / GIB:.2f} GiB) of memory do not hold one batch of {calibration} calibration "
+            f"images; give at least {math.ceil(least / GIB * 100) / 100:.2f} GiB, {least:,} bytes"
         )
     sizes = _sizes(supernet)
     widest, path, weights = max(sizes), sum(sizes), min(budget // 16, WEIGHTS)
     left = budget - KERNELS - weights
-    batch = max(min(batch_size, calibration), min(batch_size, left // (HEAP * path)))
+    # Passes larger than calibration's may take half; the rest is for what is kept.
+    batch = max(min(batch_size, calibration), min(batch_size, left // 2 // (HEAP * path)))
     most = max(batch, calibration)
     waiting = min(most * path, (left - WORKING * most * widest) // 2)
     return batch, Room(max(0, waiting), weights, max(0, left - HEAP * most * path))

@@ -16,7 +16,7 @@ from nas.search_spaces import Objective
 from nas.search_spaces.goals import METRICS
 
 SCORED, COSTS = ("accuracy", "loss"), ("params", "macs")
-FEWEST_DISAGREEMENTS = 8  # below, the normal approximation says nothing
+FEWEST_IMAGES, FEWEST_DISAGREEMENTS = 30, 8  # below, the normal approximation says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Racing:
             costs: [M, K] for all members, lower is better; K = 0 with one objective.
         """
         seen, total = scores.seen[alive[0]], scores.right.shape[1]
-        if seen == total:
+        if seen == total or seen < FEWEST_IMAGES:
             return []
         metric = next(o.metric for o in self.objectives if o.metric in SCORED)
         values = scores.right[alive, :seen].float() if metric == "accuracy" else -scores.losses[alive, :seen]

@@ -27,7 +27,7 @@ def build_supernet_evaluator(
     split: Literal["validation", "test"],
     device: str,
     budget_bytes: int | None,
-    cpus: float,
+    share: float,
     precision: Precision,
 ) -> SupernetEvaluator:
     """A `SupernetEvaluator`, in a worker.
@@ -39,7 +39,7 @@ def build_supernet_evaluator(
         split: What to score on.
         device: "cpu" or "cuda".
         budget_bytes: Of each worker; None as for `SupernetEvaluator`, from the worker's share of its machine.
-        cpus: CPUs of the worker.
+        share: GPUs of the worker on CUDA, else its CPUs.
         precision: Of convolutions and linear layers.
 
     Raises:
@@ -48,7 +48,8 @@ def build_supernet_evaluator(
     supernet = build(from_json(space), seed=0)
     supernet.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     if budget_bytes is None:
-        budget_bytes = default_budget(torch.device(device).type, min(1.0, cpus / (os.cpu_count() or 1)))
+        there = 1 if device.startswith("cuda") else os.cpu_count() or 1
+        budget_bytes = default_budget(device, min(1.0, share / there))
     return SupernetEvaluator(supernet, data, split=split, device=device, budget_bytes=budget_bytes, precision=precision)
 
 
@@ -92,6 +93,7 @@ def supernet_pool(
     """
     network = supernet.supernet if isinstance(supernet, StoredSupernet) else supernet
     check_fits(network.space, data)
+    gpus = float(device.startswith("cuda")) if gpus is None else gpus
     arguments: dict[str, object] = {
         "space": network.space.to_json(),
         "weights": {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()},
@@ -99,13 +101,12 @@ def supernet_pool(
         "split": split,
         "device": device,
         "budget_bytes": budget_bytes,
-        "cpus": cpus,
+        "share": gpus if device.startswith("cuda") else cpus,
         "precision": precision,
     }
     return RayEvaluator(
         build_supernet_evaluator, arguments, workers=workers, address=address, cpus=cpus,
-        gpus=float(device.startswith("cuda")) if gpus is None else gpus, batch=batch, threads=threads,
-        patience_s=patience_s,
+        gpus=gpus, batch=batch, threads=threads, patience_s=patience_s,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.errors import UsageError
+
 _ALIGNED = 64  # bytes, for vector instructions
 
 
@@ -39,14 +41,17 @@ class Shelf:
         if self._used + size > len(self.memory):
             return False
         strides = torch.empty_like(tensor, device="meta").stride()
-        self._places[name] = self._used, tensor.shape, strides, tensor.dtype
+        place = self._used, tensor.shape, strides, tensor.dtype
+        self._at(*place).copy_(tensor)
+        self._places[name] = place  # last, so that nothing interrupted is found
         self._used += -(-size // _ALIGNED) * _ALIGNED
-        self[name].copy_(tensor)
         return True
 
     def __getitem__(self, name: Hashable) -> Tensor:
         """The copy, with the strides of what was put there; not to be written to."""
-        start, shape, strides, dtype = self._places[name]
+        return self._at(*self._places[name])
+
+    def _at(self, start: int, shape: torch.Size, strides: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         size = shape.numel() * dtype.itemsize
         return self.memory[start : start + size].view(dtype).as_strided(shape, strides)
 
@@ -88,5 +93,8 @@ class Shelves:
     def _memory(self) -> Tensor:
         if self._device.type != "cpu":
             return torch.empty(self._capacity, dtype=torch.uint8, device=self._device)
-        memory = mmap.mmap(-1, self._capacity, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            memory = mmap.mmap(-1, self._capacity, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError:
+            raise UsageError(f"there are no {self._capacity:,} bytes for kept activations; lower the budget") from None
         return torch.frombuffer(memory, dtype=torch.uint8)

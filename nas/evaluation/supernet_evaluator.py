@@ -27,7 +27,7 @@ from nas.evaluation.scores import Scores
 from nas.evaluation.totals import Totals
 from nas.evaluation.trie import EXACT, Sharing, build_trie
 from nas.search_spaces import Architecture, SearchSpace
-from nas.supernets import Statistics, Supernet, calibrate, calibration_batch
+from nas.supernets import Statistics, Supernet, calibrate, calibration_batch, equal_parts
 from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
@@ -50,8 +50,7 @@ class SupernetEvaluator:
         split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
             and `test_loss`, which no search sees.
         batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 2,500 on CUDA, on
-            the CPU as many as calibration takes, since oneDNN keeps a kernel a shape. Changes no result but for
-            rounding.
+            the CPU as many as a calibration batch has. Changes no result but for rounding.
         device: "cpu" or "cuda".
         budget_bytes: For everything that evaluating adds to the network, the images and the answers (5 bytes an image
             and architecture), activations kept for the next call included; None: see `default_budget`, or more where
@@ -78,8 +77,7 @@ class SupernetEvaluator:
         racing: Racing | None = None,
         sharing: Sharing = EXACT,
     ) -> None:
-        kind, calibration = torch.device(device).type, calibration_batch(supernet)
-        batch_size = IMAGES_A_PASS.get(kind, calibration) if batch_size is None else batch_size
+        kind = torch.device(device).type
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()
@@ -90,14 +88,15 @@ class SupernetEvaluator:
         # Rounds of a race need each stretch of images to be like the whole.
         order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
         self._labels = shown.labels[order].to(device)
-        count = len(data.calibration)
-        self._calibration = torch.tensor_split(data.calibration.images.to(device), -(-count // calibration))
+        self._calibration = equal_parts(data.calibration.images.to(device), calibration_batch(supernet))
         first = len(self._calibration[0])
-        budget = max(default_budget(kind), least_budget(supernet, first)) if budget_bytes is None else budget_bytes
+        # On the CPU passes of one size: oneDNN keeps a kernel a shape.
+        batch_size = IMAGES_A_PASS.get(kind, first) if batch_size is None else batch_size
+        budget = max(default_budget(device), least_budget(supernet, first)) if budget_bytes is None else budget_bytes
         batch, self._room = divided(supernet, budget, batch_size, first)
         if racing is not None:  # a round ends with a pass
             batch = min(batch, -(-len(shown) // racing.rounds))
-        self._shown = torch.split(shown.images[order].to(device), batch)
+        self._shown = equal_parts(shown.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
         chunks = [len(images) for images in (*self._calibration, *self._shown)]
         kept = self._room.kept if sharing.prefixes else 0
@@ -176,10 +175,10 @@ def in_network_order(space: SearchSpace, archs: Sequence[Architecture]) -> list[
     return [arch for _, arch in sorted(zip(rows, archs, strict=True), key=lambda pair: pair[0])]
 
 
-def _check(split: str, precision: str, batch_size: int) -> None:
+def _check(split: str, precision: str, batch_size: int | None) -> None:
     if split not in ("validation", "test"):
         raise UsageError(f"split must be 'validation' or 'test', got {split!r}")
     if precision not in ("float32", "bfloat16"):
         raise UsageError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch size must be at least 1, got {batch_size}")

@@ -1,6 +1,6 @@
 """Shared weights of a whole space: elastic networks, calibration, extraction, training rules."""
 
-from nas.supernets.calibration import calibrate, calibration_batch
+from nas.supernets.calibration import calibrate, calibration_batch, equal_parts
 from nas.supernets.mobilenet import MobileNetSupernet
 from nas.supernets.rules import RULES
 from nas.supernets.statistics import Statistics, pool
@@ -20,6 +20,7 @@ __all__ = [
     "build",
     "calibrate",
     "calibration_batch",
+    "equal_parts",
     "load",
     "pool",
     "save",

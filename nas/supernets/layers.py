@@ -202,7 +202,7 @@ class ElasticBatchNorm(nn.Module):
         weight, bias = self.sliced(c)
         # With momentum 1 the native kernels hand out the statistics that they compute anyway, the variance unbiased.
         mean, var = x.new_zeros(c, dtype=torch.float32), x.new_ones(c, dtype=torch.float32)
-        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32 or n == 1:
             y = F.batch_norm(x, mean, var, weight, bias, training=True, momentum=1.0, eps=self.eps)
             return y, mean, var * ((n - 1) / n)
         # The same without a second tensor, which takes two thirds of the time.

@@ -117,7 +117,8 @@ class Step(NamedTuple):
     Args:
         key: Everything that the output depends on besides the input and `width`. Steps behind equal prefixes of keys
             compute the same, but for width: there the narrower output is the beginning of the wider one.
-        body: What it computes. It takes the first channels of a state that is wider than it needs.
+        body: What it computes. It takes the first channels of a state that is wider than it needs, and never writes
+            to the state that it is given: others may hold it.
         macs: Multiply-adds for one image.
         size: Scalars that it computes and hands on, for one image.
         width: Channels of the output where narrower ones are its beginning; 0 for steps of one width.

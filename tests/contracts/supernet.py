@@ -272,6 +272,20 @@ class SupernetContract:
             torch.testing.assert_close(value, before[name], rtol=0, atol=0)
         assert not any(type(m).__module__.endswith("supernets.layers") for m in network.modules())
 
+    @PROPERTY
+    @given(seed=seeds)
+    def test_no_step_writes_to_what_it_is_given(self, supernet: Supernet, images: torch.Tensor, seed: int) -> None:
+        """Others may hold the same state, also without gradients, where steps save memory."""
+        state: State = images.clone()
+        with torch.no_grad():
+            for step in supernet.steps(self.member(supernet, seed)):
+                parts = (state,) if isinstance(state, torch.Tensor) else state
+                before = [part.clone() for part in parts]
+                after, statistics = step.measure(state, {})
+                step(state, statistics)
+                assert all(torch.equal(part, old) for part, old in zip(parts, before, strict=True))
+                state = after
+
     def test_regularisation_follows_its_generator(self, supernet: Supernet, images: torch.Tensor) -> None:
         arch = supernet.space.largest()
         supernet.train()

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from nas.evaluation import allocator
+
 SCRIPT = """
 import resource, sys
 import numpy as np
@@ -29,3 +31,20 @@ def test_kept_memory_costs_no_page_faults() -> None:
         for how in ("keep", "default")
     )
     assert kept < returned / 10
+
+
+def test_memory_that_others_hold_is_not_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Glibc:
+        trims = 0
+
+        def malloc_trim(self, _: int) -> None:
+            self.trims += 1
+
+    used, glibc = [1000], Glibc()
+    monkeypatch.setattr(allocator, "resident", lambda: used[0])
+    monkeypatch.setattr(allocator, "_glibc", lambda: glibc)
+    limit = allocator.HeapLimit(100)
+    for now, trims in ((1100, 0), (2000, 1), (2000, 1), (2050, 1), (3000, 2)):
+        used[0] = now
+        limit.check()
+        assert glibc.trims == trims

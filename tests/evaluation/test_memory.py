@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas.evaluation import memory
 
@@ -41,7 +42,7 @@ def test_peak_memory_stays_inside_the_budget_whatever_the_populations_size() -> 
             [sys.executable, "-c", MEASURE, str(budget), *sizes], capture_output=True, text=True, check=True
         )
         peak, kept = map(int, done.stdout.split())
-        assert kept > 0
+        assert kept > 64 * 2**20
         assert kept / 2 < peak <= 1.1 * budget
 
 
@@ -49,7 +50,9 @@ def test_a_default_is_half_of_what_is_free_inside_bounds(monkeypatch: pytest.Mon
     for free, share, expected in ((6, 1.0, 3), (6, 0.5, 1.5), (100, 1.0, 4), (1, 1.0, 1)):
         monkeypatch.setattr(memory, "available", lambda free=free: free * 2**30)
         assert memory.default_budget("cpu", share) == expected * 2**30
-    assert memory.default_budget("cuda") == 8 * 2**30
+    for there, share, expected in ((80, 1.0, 8), (80, 0.25, 8), (16, 0.25, 2)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, there=there: (0, there * 2**30))
+        assert memory.default_budget("cuda:0", share) == expected * 2**30
 
 
 @LINUX

@@ -54,7 +54,9 @@ def test_equal_answers_stop_nobody() -> None:
 
 
 def test_a_few_images_stop_nobody() -> None:
-    assert Racing((ACCURACY,), keep=1).losers(answers([0.95, 0.3], seen=6), range(2), no_costs(2)) == []
+    for racing in (Racing((ACCURACY,), keep=1), Racing((Objective.parse("min:loss"),), keep=1)):
+        for seen in (1, 29):
+            assert racing.losers(answers([0.95, 0.3], seen=seen, total=50), range(2), no_costs(2)) == []
 
 
 def test_all_images_seen_stops_nobody() -> None:

@@ -43,11 +43,14 @@ def test_too_few_images(supernet: MobileNetSupernet) -> None:
 
 
 def test_too_small_batches(supernet: MobileNetSupernet) -> None:
-    with pytest.raises(UsageError, match="batch size"):
-        calibrate(supernet, [supernet.space.largest()], torch.zeros(4, 3, 8, 8), batch_size=0)
+    for size in (0, 1):
+        with pytest.raises(UsageError, match="batch size"):
+            calibrate(supernet, [supernet.space.largest()], torch.zeros(4, 3, 8, 8), batch_size=size)
+    with pytest.raises(UsageError, match="3 images in batches of 2 leave one"):
+        calibrate(supernet, [supernet.space.largest()], torch.zeros(3, 3, 8, 8), batch_size=2)
 
 
 def test_batches_are_smaller_for_larger_networks(supernet: MobileNetSupernet) -> None:
     assert calibration_batch(supernet) == 500
     imagenet = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
-    assert calibration_batch(build(imagenet, seed=0)) == 32
+    assert calibration_batch(build(imagenet, seed=0)) == 64
