@@ -7,8 +7,9 @@ allocator is set per process; sides run in turns within a repetition. Two jobs: 
 * R: one by one in the way of Once-for-All's released library: extract, recalibrate on 2,000 images, validate on 5,000;
   default memory format and allocator; nothing remembered. T: the same made as fast as one by one can be: tuned
   allocator, channels_last, batch norms folded, identical architectures once.
-* R and T are timed on every fourth architecture of `random`, every tenth of `evolution`, and scaled: they share nothing
-  between architectures, so time is additive; identical ones do not occur. Predictions are compared on every tenth.
+* R and T are timed on every fourth architecture of `random`, every twentieth of `evolution`, and scaled: they share
+  nothing between architectures, so time is additive; identical ones do not occur. Predictions are compared on every
+  tenth.
 
     python -m benchmarks.population_evaluation                 # baselines and the whole, three repetitions
     python -m benchmarks.population_evaluation --ingredients   # what each part brings, one repetition
@@ -56,7 +57,7 @@ DATA = "cifar10:images/cifar10_jpeg.tar.xz"
 BUILD = Path(__file__).resolve().parent.parent / "build" / NAME
 EPOCHS, IMAGES = 4, 20_000
 RANDOM, GENERATIONS, POPULATION = 200, 20, 50
-COMPARED, TIMED = 10, {"random": 4, "evolution": 10}  # every so many
+COMPARED, TIMED = 10, {"random": 4, "evolution": 20}  # every so many
 TOP = 10
 GIB = 2**30
 

@@ -27,6 +27,9 @@ class UsageError(NasError):
     """The request itself is wrong."""
 
 
+LISTED = 12  # names at most that fit one line
+
+
 class UnknownName(UsageError):
     """A name that no registry holds.
 
@@ -40,7 +43,8 @@ class UnknownName(UsageError):
         names = sorted(known)
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}")
+        others = f" Known: {', '.join(names)}" if len(names) <= LISTED else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint}{others}")
 
 
 class InfeasibleBudget(NasError):

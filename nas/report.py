@@ -165,9 +165,10 @@ def front_table(
     columns = [m for m in _COLUMNS if m in known and (m in goals or m not in ("loss", "peak_mem_bytes"))]
     shown = members if limit is None else _spread(members, limit, set(marks))
     count = f"{len(members)}" if len(shown) == len(members) else f"{len(shown)} of {len(members)}"
+    count += " member" if len(members) == 1 else " members"
     wanted = ", ".join(map(str, (*objectives, *constraints)))
     table = Table(
-        title=f"Pareto front, {count} members: {wanted}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        title=f"Pareto front, {count}: {wanted}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
         padding=(0, 0, 0, 1), show_edge=False, min_width=40,
     )  # fmt: skip
     table.add_column("digest", no_wrap=True)

@@ -37,7 +37,7 @@ ArchOrNone = Annotated[  # the same where there may be nothing to choose from
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write; the default is printed.")]
 
-WRONG_USE, FAILURE, INTERRUPTED = 2, 1, 130
+WRONG_USE, FAILURE, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 
 def emit(document: Mapping[str, Any], *, as_json: bool, human: Sequence[RenderableType]) -> None:

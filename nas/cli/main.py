@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from nas import __version__
-from nas.cli.common import INTERRUPTED, described, say
+from nas.cli.common import INTERRUPTED, TERMINATED, described, say
 from nas.cli.evaluate import evaluate
 from nas.cli.export import export
 from nas.cli.finetune import finetune
@@ -49,13 +50,22 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: The words after `nas`; None takes the process's.
 
     Raises:
-        SystemExit: 0 done, 1 failure, 2 wrong use, 130 interrupted.
+        SystemExit: 0 done, 1 failure, 2 wrong use, 130 interrupted, 143 terminated.
     """
     # Before torch is loaded: threads that spin while they wait for each other starve beside any other process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    sys.exit(run(words))
+    terminated = False
+
+    def terminate(*_: object) -> None:  # what job managers send ends like Ctrl-C
+        nonlocal terminated
+        terminated = True
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, terminate)
+    code = run(words)
+    sys.exit(TERMINATED if terminated and code == INTERRUPTED else code)
 
 
 def run(words: Sequence[str]) -> int:

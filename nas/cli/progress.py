@@ -21,7 +21,8 @@ def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
 
         def update(p: TrainingProgress) -> None:
             note = f"epoch {p.epoch}, loss {p.loss:.3f}, acc {p.accuracy:.1%}, {_left(p.seconds_left)}"
-            bar.update(task, total=p.steps, completed=p.step, note=note, description=f"{title}, {p.phase}")
+            now = title if title.endswith(p.phase) else f"{title}, {p.phase}"
+            bar.update(task, total=p.steps, completed=p.step, note=note, description=now)
 
         yield update
 

@@ -65,7 +65,7 @@ def search(
         str | None, typer.Option("--storage", help="An Optuna storage URL for the ledger; default: a file in --out.")
     ] = None,
     racing: Annotated[
-        bool, typer.Option("--racing", help="Stop candidates that cannot win among those asked together.")
+        bool, typer.Option("--racing", help="Stop candidates that cannot win in their batch; in one process.")
     ] = False,
     workers: WorkersOption = None,
     ray: RayAddress = None,
@@ -93,6 +93,7 @@ def search(
     )  # fmt: skip
     budget = memory_bytes(memory)
     race = race_of(objectives, constraints) if racing else None
+    training_s = 0.0
     wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
     if supernet is None:
@@ -107,7 +108,7 @@ def search(
     members.feasible([c for c in constraints if c.metric in ("params", "macs")])  # before minutes of training
     if stored is None:
         stored = trained(directory, members, images, wish, device=chosen, resume=resume)
-    training_s = time.monotonic() - began
+        training_s = time.monotonic() - began
     result, front = _searched(
         stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
         directory=directory, storage=storage, resume=resume, crew=crew, device=chosen, racing=race,
@@ -176,11 +177,8 @@ def _searched(
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
     from nas.evaluation.supernet_evaluator import SupernetEvaluator
-    from nas.ledger import check_free
     from nas.study import Study
 
-    if crew is not None:
-        check_free(directory)  # before workers start
     space = stored.supernet.space
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = crew.device if crew is not None else device
@@ -234,7 +232,7 @@ def _report(
     best = document["best"]
     stopped = f", {document['stopped']} stopped early" if document["stopped"] else ""
     spent = f"{len(trials)} trials, {result.new} of them new{stopped}, in {wall_s:.0f} s"
-    spent += f" ({facts['training_s']:.0f} s training)"
+    spent += f" ({facts['training_s']:.0f} s training)" if facts["training_s"] else ""
     emit(
         document,
         as_json=as_json,

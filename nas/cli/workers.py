@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas.cli.common import say
+from nas.cli.later import LaterPool
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
     from nas.evaluation import Evaluator
     from nas.evaluation.racing import Racing
+    from nas.evaluation.ray_pool import RayEvaluator
     from nas.search_spaces import Constraint, Objective
     from nas.study.progress import Counters
     from nas.supernets import StoredSupernet
@@ -115,6 +119,12 @@ def crew_of(
         return None
     if racing:
         raise UsageError("--racing compares the candidates of one process; leave out --workers")
+    cores, each = os.cpu_count() or 1, 1.0 if cpus is None else cpus
+    if address is None and "RAY_ADDRESS" not in os.environ and count * each > cores:
+        raise UsageError(
+            f"{count} workers of {each:g} CPU each do not fit this machine, which has {cores}; use --workers "
+            f"{max(1, int(cores / each))}, or smaller ones with --cpus-per-worker"
+        )
     if asynchronous and any(goal.metric == "latency_ms" for goal in goals):
         raise UsageError(
             "latency_ms is measured in this process between batches, which --asynchronous does not have; leave it out"
@@ -123,7 +133,7 @@ def crew_of(
         gpus = float(found.startswith("cuda"))
     if device is not None and device.startswith("cuda") != (gpus > 0):
         raise UsageError(f"--device {device} and --gpus-per-worker {gpus:g} contradict each other; leave out one")
-    return Crew(count, address, 1.0 if cpus is None else cpus, gpus, asynchronous)
+    return Crew(count, address, each, gpus, asynchronous)
 
 
 @contextmanager
@@ -158,12 +168,23 @@ def opened(
         yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
         return
     from nas.evaluation.ray_supernet import supernet_pool
+    from nas.training.ray_connection import knock
 
+    if crew.address is not None:
+        knock(crew.address)
     # Ray prints what happens to its machines, and standard output may be for one JSON document alone.
-    with redirect_stdout(sys.stderr), supernet_pool(
-        stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device, cpus=crew.cpus,
-        gpus=crew.gpus, budget_bytes=budget_bytes,
-    ) as pool:  # fmt: skip
+    with redirect_stdout(sys.stderr), ExitStack() as running:
+
+        def start() -> RayEvaluator:
+            say(f"starting {crew.count} worker{'s' if crew.count > 1 else ''}")
+            return running.enter_context(
+                supernet_pool(
+                    stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device,
+                    cpus=crew.cpus, gpus=crew.gpus, budget_bytes=budget_bytes,
+                )
+            )  # fmt: skip
+
+        pool = LaterPool(crew.count, start)
         yield _with_latency(pool, stored, goals, device), Counters(lambda: pool.totals, lambda: pool.alive)
 
 

@@ -41,6 +41,8 @@ class Entry:
 class PrefixCache:
     """Keeps what is likely to save most work a byte when the next population resembles this one.
 
+    A first population says little about the next, and filling new memory costs time: nothing of it is kept.
+
     Args:
         capacity: Most bytes.
         chunks: Images of each chunk, calibration batches first.
@@ -53,7 +55,7 @@ class PrefixCache:
         self, capacity: int, chunks: Sequence[int], calibration: int, itemsize: int, device: torch.device
     ) -> None:
         self._capacity, self._bytes, self._chunks = capacity, sum(chunks) * itemsize, len(chunks)
-        self._calibration = calibration
+        self._calibration, self._first = calibration, True
         self._entries: dict[Hashable, Entry] = {}
         self._statistics: dict[Hashable, tuple[int, Statistics]] = {}  # with widths, of every step before an entry
         self._shelves = Shelves(capacity, device)
@@ -71,7 +73,7 @@ class PrefixCache:
         kept = {path: offers[path] for path in self._best(offers)}
         for path in self._entries.keys() - kept.keys():
             self._forget(path)
-        self._entries = {}
+        self._entries, self._first = {}, False
         for path, entry in kept.items():
             entry.shelf = entry.shelf or self._shelves.take(entry.size, self._chunks)
             if entry.shelf is not None:
@@ -79,7 +81,7 @@ class PrefixCache:
 
     def _best(self, offers: dict[Hashable, Entry]) -> Iterator[Hashable]:
         """Greedy by work saved a byte, less what an already chosen beginning of the prefix saves."""
-        chosen, left = dict[Hashable, int](), self._capacity
+        chosen, left = dict[Hashable, int](), 0 if self._first else self._capacity
         queue = [(-_worth(entry, 0), i, path) for i, (path, entry) in enumerate(offers.items())]
         heapq.heapify(queue)
         while queue:

@@ -56,7 +56,10 @@ class Racing:
                     f"racing cannot run {objective}; it looks for {METRICS[objective.metric]}:{objective.metric}"
                 )
         if len(scored) != 1:
-            raise UsageError(f"racing needs one objective that images decide, accuracy or loss, got {len(scored)}")
+            raise UsageError(
+                f"racing needs exactly one objective that images decide, accuracy or loss, got "
+                f"{', '.join(map(str, self.objectives))}; change the objectives, or leave racing out"
+            )
         if self.keep < 1 or self.rounds < 2 or not 0.5 < self.confidence < 1:
             raise UsageError(
                 f"racing needs keep >= 1, rounds >= 2 and 0.5 < confidence < 1, "

@@ -9,6 +9,6 @@ from __future__ import annotations
 from nas.ledger.entries import Entry, Identity
 from nas.ledger.journal import JOURNAL
 from nas.ledger.ledger import Ledger, Record, read
-from nas.ledger.lock import DriverLock, check_free
+from nas.ledger.lock import DriverLock
 
-__all__ = ["JOURNAL", "DriverLock", "Entry", "Identity", "Ledger", "Record", "check_free", "read"]
+__all__ = ["JOURNAL", "DriverLock", "Entry", "Identity", "Ledger", "Record", "read"]

@@ -56,16 +56,6 @@ class DriverLock:
             self._lock.release()
 
 
-def check_free(directory: Path) -> None:
-    """Before something that takes long: refuse a run's folder that another driver holds.
-
-    Raises:
-        StudyError: See `DriverLock`.
-    """
-    if directory.is_dir():
-        DriverLock(directory).release()
-
-
 def _alive(pid: int) -> bool:
     if os.name == "nt":  # there os.kill ends the process
         return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -42,19 +44,22 @@ def connected(address: str | None, *, cpus: int, purpose: str) -> Iterator[Any]:
 
 
 def _start(ray: Any, address: str | None, cpus: int) -> None:
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            _knock(address)
+            knock(address)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        where = f"no Ray cluster at {address}: {reason}; start one, or leave out its address"
+        where = f"no Ray cluster at {address}: {reason}; start one with 'ray start --head', or leave out --ray"
         raise UsageError(where if address else f"Ray does not start here: {reason}") from None
+    if callable(terminated) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminated)  # Ray puts its own in the place of whatever there was
 
 
-def _knock(address: str) -> None:
+def knock(address: str) -> None:
     """Refuse an address where nothing listens; Ray itself would try for minutes.
 
     Raises:

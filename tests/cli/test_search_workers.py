@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
-from tests.cli.calling import nas
+from nas.evaluation import ray_supernet
+from tests.cli.calling import nas, one_line
 from tests.cli.test_search_faults import ROOT, front, linux, recorded, started, wait_for_trials
 from tests.searching import plain
 
@@ -116,7 +117,8 @@ def test_ctrl_c_ends_all_workers_without_noise(finished: Path, tmp_path: Path) -
     *bar, last = said.splitlines()
     assert "interrupted" in last
     assert "--resume" in last
-    assert all(not line.strip() or "searching" in line or "saved" in line for line in bar), said
+    known = ("searching", "saved", "starting 2 workers")
+    assert all(not line.strip() or any(word in line for word in known) for line in bar), said
     wait_until_gone(mark)
     assert ledger.read(out).totals[0]["trials"] == len(ledger.read(out).trials)
 
@@ -161,3 +163,39 @@ def test_json_is_alone_on_standard_output_when_ray_starts(finished: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["trials"] == 8
     assert "Traceback" not in done.stderr
+
+
+@linux
+def test_termination_ends_like_ctrl_c(finished: Path, tmp_path: Path) -> None:
+    mark, out = uuid.uuid4().hex, tmp_path / "run"
+    words = ["search", "--supernet", finished, *WORDS, "--trials", 5000, "--workers", 2, "--out", out]
+    with started(words, NAS_TEST_MARK=mark) as driver:
+        wait_for_trials(out, driver, 8)
+        driver.terminate()
+        printed, said = driver.communicate()
+    assert driver.returncode == 143, said
+    assert printed == ""
+    assert "interrupted" in said.splitlines()[-1]
+    assert "SIGTERM" not in said
+    wait_until_gone(mark)
+
+
+def test_more_workers_than_the_machine_has_cores_are_refused(finished: Path, tmp_path: Path) -> None:
+    outcome = nas("search", "--supernet", finished, "--workers", 4096, "--out", tmp_path / "run")
+    assert outcome.code == 2
+    assert "4096 workers of 1 CPU each do not fit this machine" in one_line(outcome)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_needs_no_work_starts_no_worker(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(ray_supernet, "supernet_pool", start)
+    words = ("search", "--supernet", finished, *WORDS, "--trials", 24)
+    assert nas(*words, "--out", tmp_path).code == 0
+    again = nas(*words, "--out", tmp_path, "--workers", 1)
+    assert again.code == 1
+    assert "already holds 24 trials" in one_line(again)
+    complete = nas(*words, "--out", tmp_path, "--workers", 1, "--resume", "--json")
+    assert (complete.code, complete.document["new"]) == (0, 0)

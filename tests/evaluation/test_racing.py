@@ -95,7 +95,7 @@ def test_wrong_decisions_are_as_rare_as_promised() -> None:
 def test_wrong_settings() -> None:
     with pytest.raises(UsageError, match="'latency_ms'"):
         Racing((ACCURACY, Objective.parse("min:latency_ms")))
-    with pytest.raises(UsageError, match="one objective that images decide"):
+    with pytest.raises(UsageError, match="one objective that images decide, accuracy or loss, got min:macs; "):
         Racing((MACS,))
     with pytest.raises(UsageError, match="keep >= 1"):
         Racing((ACCURACY,), keep=0)

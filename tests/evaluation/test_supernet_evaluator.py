@@ -132,8 +132,9 @@ def test_sharing_saves_work_and_says_how_much(trained: MobileNetSupernet) -> Non
 
 
 def test_kept_prefixes_save_work_in_the_next_call_and_change_nothing(trained: MobileNetSupernet) -> None:
-    first, second = population(trained.space, 30), population(trained.space, 30, seed=1)
+    earlier, first, second = (population(trained.space, 30, seed) for seed in (2, 0, 1))
     keeping, fresh = SupernetEvaluator(trained, stripes()), SupernetEvaluator(trained, stripes())
+    keeping.evaluate(earlier)
     keeping.evaluate(first)
     before = keeping.totals
     expected, again = fresh.evaluate(second), keeping.evaluate(second)
@@ -186,7 +187,7 @@ def test_what_stopped_candidates_left_is_used_and_changes_nothing(sharing: Shari
             same(found, fresh.evaluate(archs))
         else:
             assert found == fresh.evaluate(archs)
-        if start:
+        if start >= 80:
             assert keeping.totals.macs_shared - before.macs_shared > 1.1 * fresh.totals.macs_shared
 
 
