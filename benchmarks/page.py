@@ -177,6 +177,11 @@ SECTIONS = {
         "oneDNN's. Rows with one repetition are from one run of `--ingredients`.",
         populations,
     ),
+    "population_evaluation_memory": (
+        "Peak memory of a population", "python -m benchmarks.population_evaluation --memory",
+        "Beyond network, images and what the process had before, for budgets of 0.5, 1 and 4 GiB.",
+        lambda: facts("population_evaluation_memory"),
+    ),
     "ray_pool": (
         "A pool of Ray workers", "python -m benchmarks.ray_pool",
         "Overhead of an evaluator that costs nothing; eight simulated workers that wait; two workers of one thread "

@@ -245,10 +245,14 @@ def run_answers(job: str) -> dict[str, Any]:
     archs = [arch for call in calls for arch in call]
     answers = one_by_one(supernet, data, archs[::COMPARED], channels_last=False, fold=False, once=False)
     expected = torch.stack(answers).to(torch.int8)
+    labels = data.validation.labels.to(torch.int8)
     found: dict[str, Any] = {"architectures": len(expected), "predictions": expected.numel()}
     for side in ("all", "all + bfloat16"):
-        differing = int((predictions(supernet, data, calls, side)[::COMPARED] != expected).sum())
-        found[f"{side}: differing per 10,000"] = differing / expected.numel() * 10_000
+        given = predictions(supernet, data, calls, side)[::COMPARED]
+        found[f"{side}: differing per 10,000"] = int((given != expected).sum()) / expected.numel() * 10_000
+        moved = ((given == labels).double() - (expected == labels).double()).mean(1)
+        found[f"{side}: accuracy moved, mean"] = float(moved.mean())
+        found[f"{side}: accuracy moved, most"] = float(moved.abs().max())
     return found
 
 
