@@ -154,7 +154,10 @@ def deaths(folder: Path, every_s: float) -> Iterator[list[int]]:
 
     def kill() -> None:
         while not over.wait(every_s):
-            victim = rng.choice(sorted(set(fakes.workers(folder)) - set(killed)))
+            alive = sorted(set(fakes.workers(folder)) - set(killed))
+            if not alive:  # all are being replaced
+                continue
+            victim = rng.choice(alive)
             killed.append(victim)
             os.kill(victim, signal.SIGKILL)
 
