@@ -133,8 +133,9 @@ def populations() -> str:
         "job", "side", "repetitions", "s", "times R", "times T", "architectures/s", "% saved by prefixes",
         "% by racing", "peak MiB", "same top 10",
     ]  # fmt: skip
-    answers = _facts(newest("population_evaluation_answers"))
-    return table(head, body) + "\n\nPredictions that differ from one by one:\n\n" + answers
+    answers = newest("population_evaluation_answers")
+    differing = "\n\nPredictions that differ from one by one:\n\n" + _facts(answers) if answers else ""
+    return table(head, body) + differing
 
 
 # File of rows -> (title, command, what to know, how to show it).
