@@ -16,6 +16,7 @@ from nas.supernets import Statistics
 from nas.supernets.steps import State
 
 FADING = 0.5  # what a call's interest in a prefix is worth in the next call
+UNSEEN = 64  # architectures of which nothing is kept
 
 
 @dataclass(slots=True)
@@ -41,7 +42,8 @@ class Entry:
 class PrefixCache:
     """Keeps what is likely to save most work a byte when the next population resembles this one.
 
-    A first population says little about the next, and filling new memory costs time: nothing of it is kept.
+    A first population says little about the next, and filling new memory costs time: nothing of it is kept, nor of what
+    a worker sees of it, a few architectures a call.
 
     Args:
         capacity: Most bytes.
@@ -55,7 +57,7 @@ class PrefixCache:
         self, capacity: int, chunks: Sequence[int], calibration: int, itemsize: int, device: torch.device
     ) -> None:
         self._capacity, self._bytes, self._chunks = capacity, sum(chunks) * itemsize, len(chunks)
-        self._calibration, self._first = calibration, True
+        self._calibration, self._seen = calibration, 0
         self._entries: dict[Hashable, Entry] = {}
         self._statistics: dict[Hashable, tuple[int, Statistics]] = {}  # with widths, of every step before an entry
         self._shelves = Shelves(capacity, device)
@@ -70,18 +72,19 @@ class PrefixCache:
             if not node.step.width and node.step.macs and node.children and node.step.size:
                 entry = offers.setdefault(node.path, Entry(0.0, node.step.size * self._bytes, node.macs))
                 entry.interest += node.passing
-        kept = {path: offers[path] for path in self._best(offers)}
+        room, self._seen = self._capacity if self._seen >= UNSEEN else 0, self._seen + len(trie.lines)
+        kept = {path: offers[path] for path in self._best(offers, room)}
         for path in self._entries.keys() - kept.keys():
             self._forget(path)
-        self._entries, self._first = {}, False
+        self._entries = {}
         for path, entry in kept.items():
             entry.shelf = entry.shelf or self._shelves.take(entry.size, self._chunks)
             if entry.shelf is not None:
                 self._entries[path] = entry
 
-    def _best(self, offers: dict[Hashable, Entry]) -> Iterator[Hashable]:
-        """Greedy by work saved a byte, less what an already chosen beginning of the prefix saves."""
-        chosen, left = dict[Hashable, int](), 0 if self._first else self._capacity
+    def _best(self, offers: dict[Hashable, Entry], left: int) -> Iterator[Hashable]:
+        """Greedy by work saved a byte, less what an already chosen beginning of the prefix saves, in `left` bytes."""
+        chosen = dict[Hashable, int]()
         queue = [(-_worth(entry, 0), i, path) for i, (path, entry) in enumerate(offers.items())]
         heapq.heapify(queue)
         while queue:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import Literal
 
 from nas.evaluation.evaluator import Failure, Outcome
@@ -13,6 +14,7 @@ from nas.search_spaces import Architecture, Value
 
 TRIES = 3  # faults of an architecture alone before it is given up
 
+Costs = Callable[[Sequence[Architecture]], Sequence[float]]  # of each, after those before it
 Kind = Literal["done", "lost", "memory", "refused", "usage", "broken"]
 
 
@@ -49,21 +51,29 @@ class Batch:
     faults: int = 0
 
 
-def cut(archs: Sequence[Architecture], most: int, workers: int) -> list[tuple[Architecture, ...]]:
+def cut(
+    archs: Sequence[Architecture], most: int, workers: int, costs: Costs | None = None
+) -> list[tuple[Architecture, ...]]:
     """Batches of common beginnings: different architectures in network order, cut where they stand.
 
-    There are as many batches for each worker, where there are enough architectures, and their sizes differ by one at
-    most.
+    There are as many batches for each worker, where there are enough architectures, and they cost about the same.
 
     Args:
         archs: Any, identical ones too.
         most: Architectures a batch.
         workers: How many work on them.
+        costs: What architectures in this order cost; None: the same, so that sizes differ by one at most.
     """
     queue = sorted(dict.fromkeys(archs), key=_in_network_order)
+    if not queue:
+        return []
     count = min(len(queue), -(-len(queue) // (most * workers)) * workers)
-    ends = [len(queue) * number // count for number in range(count + 1)] if count else []
-    return [tuple(queue[start:end]) for start, end in pairwise(ends)]
+    # Everybody costs something, or batches of many that cost nothing would come about.
+    weights = [1.0] * len(queue) if costs is None else [max(1.0, cost) for cost in costs(queue)]
+    until = list(accumulate(weights))
+    places = [int((end - weight / 2) / until[-1] * count) for end, weight in zip(until, weights, strict=True)]
+    batches = [[arch for _, arch in part] for _, part in groupby(zip(places, queue, strict=True), key=itemgetter(0))]
+    return [tuple(batch[start : start + most]) for batch in batches for start in range(0, len(batch), most)]
 
 
 def after(batch: Batch, answer: Answer) -> list[Batch] | Failure:

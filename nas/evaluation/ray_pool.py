@@ -14,7 +14,7 @@ from typing import Self, final
 
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Evaluator, Failure, Outcome
-from nas.evaluation.ray_batches import Answer, Batch, after, cut
+from nas.evaluation.ray_batches import Answer, Batch, Costs, after, cut
 from nas.evaluation.ray_crew import Crew, Wish
 from nas.evaluation.totals import Totals
 from nas.search_spaces import Architecture
@@ -59,6 +59,8 @@ class RayEvaluator:
         gpus: GPUs of each worker; a fraction shares one.
         batch: Most architectures a call of a worker by `evaluate`; `submit` leaves its batches whole.
         threads: Of torch in each worker; None: as many as it has CPUs, at least 1.
+        costs: Relative costs of architectures, each after those before it, so that batches take the same time; None:
+            all cost the same.
         patience_s: How long to wait while no worker at all finds a place in the cluster.
 
     Raises:
@@ -78,12 +80,13 @@ class RayEvaluator:
         gpus: float = 0.0,
         batch: int = 8,
         threads: int | None = None,
+        costs: Costs | None = None,
         patience_s: float = 60.0,
     ) -> None:
         if batch < 1:
             raise UsageError(f"a batch has at least 1 architecture, got {batch}")
         wish = Wish(workers, cpus, gpus, max(1, round(cpus)) if threads is None else threads, patience_s)
-        self._workers, self._batch = workers, batch
+        self._workers, self._batch, self._costs = workers, batch, costs
         self._numbers = itertools.count()
         self._queue = deque[Batch]()
         self._jobs: dict[int, _Job] = {}  # those that miss an outcome
@@ -149,7 +152,8 @@ class RayEvaluator:
         if job is None:
             return []
         try:
-            self._queue.extend(Batch(number, part) for part in cut(job.archs, self._batch, self._workers))
+            parts = cut(job.archs, self._batch, self._workers, self._costs)
+            self._queue.extend(Batch(number, part) for part in parts)
             while job.missing:
                 self._advance()
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from nas.data import ImageData, Split
 from nas.evaluation.memory import default_budget
 from nas.evaluation.ray_pool import RayEvaluator
 from nas.evaluation.supernet_evaluator import Precision, SupernetEvaluator
+from nas.evaluation.trie import extra_macs
 from nas.search_spaces import from_json
 from nas.supernets import StoredSupernet, Supernet, build
 from nas.supernets.training import check_fits
@@ -106,7 +108,7 @@ def supernet_pool(
     }
     return RayEvaluator(
         build_supernet_evaluator, arguments, workers=workers, address=address, cpus=cpus,
-        gpus=gpus, batch=batch, threads=threads, patience_s=patience_s,
+        gpus=gpus, batch=batch, threads=threads, costs=partial(extra_macs, network), patience_s=patience_s,
     )  # fmt: skip
 
 

@@ -121,6 +121,20 @@ def build_trie(supernet: Supernet, archs: Sequence[Architecture], sharing: Shari
     return Trie(tuple(roots.values()), tuple(lines))
 
 
+def extra_macs(supernet: Supernet, archs: Sequence[Architecture]) -> list[int]:
+    """Multiply-adds for one image of each of different architectures, less what one before it has in common with it."""
+    seen, found = set[Hashable](), list[int]()
+    for arch in archs:
+        path: Hashable = ()
+        extra = 0
+        for step in supernet.steps(arch):
+            path = (path, step.key, step.width)
+            extra += 0 if path in seen else step.macs
+            seen.add(path)
+        found.append(extra)
+    return found
+
+
 def _key(step: Step, position: int, sharing: Sharing) -> Hashable:
     if not sharing.prefixes:
         return (position, step.key)

@@ -25,6 +25,24 @@ def test_batches_hold_everything_once_in_network_order(archs: list[Architecture]
     assert not batches or len(batches) % workers == 0 or len(batches) == len(queue)
 
 
+@given(st.lists(st.sampled_from(ARCHS), min_size=1, unique=True), st.integers(1, 12), st.integers(1, 9), st.data())
+def test_batches_cost_about_the_same(archs: list[Architecture], most: int, workers: int, data: st.DataObject) -> None:
+    """None costs more than its share and what the architectures at its two ends cost."""
+    costs = {arch: data.draw(st.integers(0, 1000)) for arch in archs}
+    batches = cut(archs, most, workers, lambda queue: [costs[arch] for arch in queue])
+    assert [arch for batch in batches for arch in batch] == [arch for batch in cut(archs, 99, 1) for arch in batch]
+    weights = {arch: max(1, cost) for arch, cost in costs.items()}
+    count = min(len(archs), -(-len(archs) // (most * workers)) * workers)
+    share, largest = sum(weights.values()) / count, max(weights.values())
+    assert all(1 <= len(batch) <= most for batch in batches)
+    assert all(sum(weights[arch] for arch in batch) <= share + largest + 1e-6 for batch in batches)
+
+
+def test_costly_architectures_come_in_smaller_batches() -> None:
+    costs = [9 if position < 8 else 1 for position in range(80)]
+    assert [len(batch) for batch in cut(ARCHS[:80], 80, 2, lambda queue: costs)] == [8, 72]
+
+
 def test_values_of_different_kinds_are_ordered() -> None:
     values: list[tuple[int | str | None, ...]] = [("b", 2), (3, None), (None, 1), (3, 10), (3, 9), ("a", 7)]
     archs = [Architecture("s", ("x", "y"), pair) for pair in values]
