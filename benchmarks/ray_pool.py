@@ -3,6 +3,8 @@
 * `overhead`: milliseconds an architecture of an evaluator that costs nothing, on one worker, in batches of 8.
 * `busy`: eight simulated workers, which only wait 50 ms an architecture: the share of workers x wall time in which they
   did, with results in asked order (calls of 64 and of 256 architectures) and in the steady state.
+* `ceiling`: what this machine allows: one plain process with one thread that evaluates 16 architectures, against two
+  such processes side by side; no Ray, nothing shared, nothing kept.
 * `scaling`: two workers of one thread against one, on the `small` preset with fresh weights and CIFAR-10; each time
   with new workers, which remember nothing, and the same architectures.
 
@@ -13,25 +15,30 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+import torch
 
 import nas.data
 from benchmarks import rows
 from nas import search_spaces
-from nas.evaluation import Metrics, RayEvaluator, supernet_pool
+from nas.evaluation import Metrics, RayEvaluator, SupernetEvaluator, supernet_pool
+from nas.evaluation.allocator import keep_freed_memory
 from nas.search_spaces import Architecture
 from nas.supernets import build
 
 NAME = "ray_pool"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
 BATCH = 8
+SIDE_BY_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,34 @@ def scaling(archs: Sequence[Architecture], repetition: int) -> dict[str, float]:
     }
 
 
+def alone(archs: list[Architecture], seed: int, barrier: Any, found: Any) -> None:
+    """A plain process of `ceiling`."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    data = nas.data.load(DATA)
+    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=10, preset="small")
+    evaluator = SupernetEvaluator(build(space, seed=seed), data)
+    evaluator.evaluate(archs[:1])
+    barrier.wait()
+    began = time.perf_counter()
+    evaluator.evaluate(archs[1:])
+    found.put(time.perf_counter() - began)
+
+
+def ceiling(archs: list[Architecture], repetition: int) -> dict[str, float]:
+    """Seconds of one process, and of the slower of two, each with all of the architectures."""
+    context, seconds = multiprocessing.get_context("spawn"), dict[int, float]()
+    for count in (1, 2) if repetition % 2 == 0 else (2, 1):
+        barrier, found = context.Barrier(count), context.Queue()
+        processes = [context.Process(target=alone, args=(archs, repetition, barrier, found)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        seconds[count] = max(found.get() for _ in processes)
+        for process in processes:
+            process.join()
+    return {"one_s": seconds[1], "two_s": seconds[2], "speedup": 2 * seconds[1] / seconds[2]}
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -143,18 +178,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--architectures", type=int, default=64, help="that the supernet evaluates")
+    parser.add_argument("--figures", default="overhead,busy,ceiling,scaling")
     parser.add_argument("--force", action="store_true", help="measure again what is there already")
     words = parser.parse_args()
     measured: dict[str, list[dict[str, float]]] = {}
     for repetition in range(words.repetitions):
         archs = members(words.architectures, repetition)
+        few = archs[: SIDE_BY_SIDE + 1]
         scaled = {"architectures": words.architectures, "data": DATA, "threads": 1}
         sides: dict[str, tuple[dict[str, object], Callable[[], dict[str, float]]]] = {
             "overhead": ({"architectures": 800}, partial(overhead, members(800, 0))),
             "busy": ({"workers": 8, "cost_ms": 50, "architectures": 512}, partial(busy, members(512, 0), 8, 0.05)),
+            "ceiling": (
+                {**scaled, "architectures": SIDE_BY_SIDE},
+                partial(ceiling, few, repetition),
+            ),
             "scaling": (scaled, partial(scaling, archs, repetition)),
         }
         for figure, (settings, measure) in sides.items():
+            if figure not in words.figures.split(","):
+                continue
             key = {"figure": figure, "batch": BATCH, "repetition": repetition, **settings}
             values = None if words.force else rows.finished(NAME, key)
             if values is None:
