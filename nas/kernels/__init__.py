@@ -1,0 +1,1 @@
+"""One file per operator: the plain-torch reference, and the Triton kernel where there is one."""
