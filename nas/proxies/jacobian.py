@@ -1,13 +1,15 @@
-"""Proxies of how differently samples are mapped: functions of a `Probe`, higher is better."""
+"""Proxies of how differently samples are mapped; higher is better."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from nas.errors import UsageError
 from nas.proxies.probe import Probe
 
 K = 1e-5
+SWAP_SAMPLES = 16
 
 
 def jacob_cov(probe: Probe) -> float:
@@ -16,10 +18,8 @@ def jacob_cov(probe: Probe) -> float:
     Raises:
         UsageError: Fewer than two samples, or integer inputs.
     """
-    rows = probe.jacobian
-    if len(rows) < 2:
-        raise UsageError("jacob_cov correlates samples; give a batch of at least 2")
-    values = torch.linalg.eigvalsh(torch.corrcoef(rows.double()))
+    _several(probe, "jacob_cov")
+    values = torch.linalg.eigvalsh(_finite(torch.corrcoef(probe.jacobian.double())))
     return float(-(torch.log(values + K) + 1 / (values + K)).sum())
 
 
@@ -41,18 +41,63 @@ def epe_nas(probe: Probe) -> float:
 
 
 def nwot(probe: Probe) -> float:
-    """log |det K|, K the number of ReLUs on which two samples agree (Mellor et al. 2021).
+    """Log |det K|, K_ij the number of nonlinearities on which samples i and j agree (Mellor et al. 2021).
 
     Raises:
-        UsageError: The module uses no ReLU.
+        UsageError: Fewer than two samples, or nothing that switches.
     """
-    if not probe.codes:
-        raise UsageError("nwot reads the ReLUs of a module, and this one has none")
-    kernel = sum(_agreements(code) for code in probe.codes)
+    _several(probe, "nwot")
+    kernel = sum(_agreements(code) for code in _codes(probe, "nwot"))
     return float(torch.linalg.slogdet(torch.as_tensor(kernel))[1])
 
 
-def _agreements(code: torch.Tensor) -> torch.Tensor:
+def swap(probe: Probe) -> float:
+    """How many different patterns over the first 16 samples single nonlinearities show (Peng et al. 2024).
+
+    Raises:
+        UsageError: Fewer than two samples, or nothing that switches.
+    """
+    _several(probe, "swap")
+    found = []
+    for code in _codes(probe, "swap"):
+        bits = code[:SWAP_SAMPLES]
+        places = 2 ** torch.arange(len(bits), device=bits.device)
+        found.append((bits * places[:, None]).sum(0).unique())
+    return float(len(torch.cat(found).unique()))
+
+
+def linear_regions(probe: Probe) -> float:
+    """How many different patterns the samples show over all nonlinearities, at most N (TE-NAS: Chen et al. 2021).
+
+    Raises:
+        UsageError: Fewer than two samples, or nothing that switches.
+    """
+    _several(probe, "linear_regions")
+    kernel = torch.as_tensor(sum(_agreements(code) for code in _codes(probe, "linear_regions")))
+    same = kernel == kernel.diagonal()[:, None]
+    return float(len(same.unique(dim=0)))
+
+
+def _agreements(code: Tensor) -> Tensor:
     """[N, N]: on how many units two rows of a code [N, units] agree."""
     c = code.float()
-    return (c @ c.T + (1 - c) @ (1 - c).T).double()
+    on, both = c.sum(1).double(), (c @ c.T).double()
+    return code.shape[1] - on[:, None] - on[None, :] + 2 * both
+
+
+def _codes(probe: Probe, proxy: str) -> list[Tensor]:
+    codes = probe.seen.codes
+    if not codes:
+        raise UsageError(f"{proxy} reads nonlinearities that switch, such as ReLU, and this module has none")
+    return codes
+
+
+def _several(probe: Probe, proxy: str) -> None:
+    if len(probe.x) < 2:
+        raise UsageError(f"{proxy} compares samples; give a batch of at least 2")
+
+
+def _finite(correlations: Tensor) -> Tensor:
+    """Samples with a constant Jacobian are correlated with nothing but themselves."""
+    identity = torch.eye(len(correlations), dtype=correlations.dtype, device=correlations.device)
+    return torch.where(correlations.isfinite(), correlations, identity)

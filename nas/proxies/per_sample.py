@@ -7,15 +7,17 @@ outlives it; in the backward pass they hand inputs and output gradients to a col
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from nas.proxies.attention import self_attention
 
 
 class Geometry(NamedTuple):
@@ -109,8 +111,9 @@ class PerSample(TorchFunctionMode):
         self._handlers: Mapping[Any, Callable[..., Any]] = {
             F.linear: self._linear,
             F.conv2d: self._conv2d,
-            F.batch_norm: _by_own_map,
-            F.multi_head_attention_forward: _refused,
+            F.batch_norm: by_own_map,
+            F.multi_head_attention_forward: partial(self_attention, self._linear),
+            **dict.fromkeys((F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.bilinear), _refused),
         }
 
     def __torch_function__(
@@ -140,7 +143,7 @@ class PerSample(TorchFunctionMode):
         return _apply(_OneSample, x, weight, bias, run)
 
 
-def _by_own_map(
+def by_own_map(
     x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
     training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
@@ -155,19 +158,7 @@ def _by_own_map(
 
 
 def _refused(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("torch's attention hides its layers")
-
-
-@contextmanager
-def quiet(module: nn.Module) -> Iterator[None]:
-    """The module in eval mode, so that no buffer moves and nothing is dropped; afterwards each part as it was."""
-    before = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before.items():
-            part.training = training
+    raise NotImplementedError("a layer that no batched pass knows")
 
 
 def _apply(function: type[torch.autograd.Function], *args: Any) -> Tensor:

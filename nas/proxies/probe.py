@@ -2,39 +2,45 @@
 
 A `Probe` looks at a module on one batch: a forward pass in which batch norms use the batch and move no buffer, one
 backward pass of the mean cross-entropy, one of the summed logits. Each runs when first asked for. Layers are found by
-intercepting functions while the pass runs, so nothing of the module is changed; leaving the block frees the graph.
+intercepting functions while a pass runs, so nothing of the module is changed; leaving the block frees the graphs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.func import functional_call
 
 from nas.errors import UsageError
-from nas.proxies.per_sample import quiet
+from nas.proxies.watching import Watch, by_batch, quiet
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One use of a convolution or linear layer.
+@final
+class Seen:
+    """One forward pass.
 
     Args:
-        weight: Its weight.
-        output: What it gave, [N, M, ...] or [N, ..., M].
-        channels: Which dimension of the output is that of the channels.
+        logits: What came out, with its graph.
+        watch: What was called on the way.
     """
 
-    weight: Tensor
-    output: Tensor
-    channels: int
+    def __init__(self, logits: Tensor, watch: Watch) -> None:
+        self.logits, self.layers, self.maps = logits, watch.layers, watch.maps
+        self._switches = watch.switches
+
+    @cached_property
+    def codes(self) -> list[Tensor]:
+        """For each nonlinearity that the logits depend on, which of its inputs are positive: bool [N, units]."""
+        reached, n = _graph_of(self.logits), len(self.logits)
+        codes = [code for code, switch in self._switches if switch in reached]
+        if any(code.numel() % n for code in codes):
+            raise UsageError("a nonlinearity mixes samples, or sees another number of them than the batch has")
+        return [code.reshape(n, -1) for code in codes]
 
 
 @final
@@ -42,17 +48,22 @@ class Probe:
     """A module on a batch; use it as a context manager.
 
     Args:
-        model: Maps x to logits [N, classes]; nothing of it is changed.
-        x: Inputs [N, ...]; floating for what asks for their gradient.
+        model: Maps x to logits [N, classes], or (x, mask) where there is a mask; nothing of it is changed.
+        x: Inputs [N, ...], images or tokens.
         y: Classes [N].
+        mask: For tokens [N, T], true for those that count.
+        seed: Of all that is drawn at random.
 
     Raises:
-        UsageError: No convolution or linear layer is used.
+        UsageError: Complex inputs, or not as many classes as inputs.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        self.model, self.y = model, y
-        self.x = x.detach().clone().requires_grad_() if x.is_floating_point() else x
+    def __init__(self, model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = None, seed: int = 0) -> None:
+        if x.is_complex():
+            raise UsageError("proxies take real inputs or tokens, and these are complex; pass their parts as channels")
+        if len(x) != len(y) or not len(x):
+            raise UsageError(f"a proxy needs as many classes as inputs, got {len(y)} and {len(x)}")
+        self.model, self.x, self.y, self.mask, self.seed = model, x.detach(), y, mask, seed
 
     def __enter__(self) -> Self:
         return self
@@ -60,88 +71,100 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.__dict__ = {}
+        for name in ("leaves", "input", "seen", "gradients", "jacobian"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def arguments(self) -> tuple[Tensor, ...]:
+        """What the module is called with."""
+        return (self.x,) if self.mask is None else (self.x, self.mask)
+
+    def generator(self) -> torch.Generator:
+        """A new one of this seed, where the inputs are."""
+        return torch.Generator(self.x.device).manual_seed(self.seed)
+
+    def images(self, proxy: str) -> Tensor:
+        """The inputs, which this proxy needs to be real numbers.
+
+        Raises:
+            UsageError: They are integers.
+        """
+        if not self.x.is_floating_point():
+            raise UsageError(f"{proxy} needs inputs of real numbers, and these are {self.x.dtype}; it is for images")
+        return self.x
 
     @cached_property
-    def _seen(self) -> tuple[Tensor, _Watch]:
-        watch = _Watch()
+    def leaves(self) -> dict[str, Tensor]:
+        """The module's parameters as tensors that ask for gradients, whether the module's own do or not."""
+        # A parameter with two names must stay one tensor, or its gradient falls apart.
+        own = {parameter: parameter.detach().requires_grad_() for parameter in self.model.parameters()}
+        return {name: own[p] for name, p in self.model.named_parameters(remove_duplicate=False)}
+
+    @cached_property
+    def input(self) -> Tensor:
+        """The inputs as a tensor that asks for its gradient where it is of real numbers."""
+        return self.x.clone().requires_grad_() if self.x.is_floating_point() else self.x
+
+    @cached_property
+    def seen(self) -> Seen:
+        """The forward pass on the whole batch."""
+        return self.look(self.input)
+
+    def look(self, x: Tensor, mask: Tensor | None = None) -> Seen:
+        """A forward pass on other inputs; batch norms use them.
+
+        Raises:
+            UsageError: No convolution or linear layer is used, or the module gives no logits.
+        """
+        mask = self.mask if mask is None else mask
+        watch = Watch(by_batch)
         with torch.enable_grad(), quiet(self.model), watch:
-            logits = self.model(self.x)
+            logits = functional_call(self.model, self.leaves, (x,) if mask is None else (x, mask), tie_weights=False)
         if not watch.layers:
-            raise UsageError("this proxy needs a module that uses a convolution or a linear layer")
-        return logits, watch
+            raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+            raise UsageError("a proxy needs a module that gives logits [N, classes]")
+        return Seen(logits, watch)
 
-    @property
-    def logits(self) -> Tensor:
-        """[N, classes], with their graph."""
-        return self._seen[0]
+    def loss(self, seen: Seen, y: Tensor) -> Tensor:
+        """Mean cross-entropy.
 
-    @property
-    def layers(self) -> list[Layer]:
-        """In the order of use."""
-        return self._seen[1].layers
-
-    @property
-    def codes(self) -> list[Tensor]:
-        """For each ReLU, which of its inputs are positive: bool [N, units]."""
-        return self._seen[1].codes
+        Raises:
+            UsageError: A class that the logits do not have.
+        """
+        classes = seen.logits.shape[1]
+        if int(y.min()) < 0 or int(y.max()) >= classes:
+            raise UsageError(f"the module knows {classes} classes, the batch has class {int(y.max())}")
+        return F.cross_entropy(seen.logits, y)
 
     @cached_property
     def gradients(self) -> tuple[dict[Tensor, Tensor], list[Tensor | None]]:
-        """Of the mean cross-entropy: with respect to each weight that counts, and to each layer's output."""
-        weights = [w for w in dict.fromkeys(layer.weight for layer in self.layers) if w.requires_grad]
-        outputs = [layer.output for layer in self.layers]
-        loss = F.cross_entropy(self.logits, self.y)
+        """Of the mean cross-entropy: to each weight that counts, and to each layer's output or None."""
+        weights = list(dict.fromkeys(layer.weight for layer in self.seen.layers))
+        outputs = [layer.output for layer in self.seen.layers]
+        loss = self.loss(self.seen, self.y)
         found = torch.autograd.grad(loss, [*weights, *outputs], retain_graph=True, allow_unused=True)
         of_weights = {w: g for w, g in zip(weights, found, strict=False) if g is not None}
         return of_weights, list(found[len(weights) :])
 
     @cached_property
     def jacobian(self) -> Tensor:
-        """[N, D]: the gradient of each sample's summed logits with respect to its input.
+        """[N, D]: the gradient of the summed logits with respect to each input.
 
         Raises:
             UsageError: The inputs are integers.
         """
-        if not self.x.requires_grad:
-            raise UsageError("this proxy differentiates with respect to the inputs, which are integers here")
-        (found,) = torch.autograd.grad(self.logits.sum(), [self.x], retain_graph=True)
+        self.images("a proxy of the Jacobian")
+        (found,) = torch.autograd.grad(self.seen.logits.sum(), [self.input], retain_graph=True)
         return found.flatten(1)
 
 
-class _Watch(TorchFunctionMode):
-    """Notes layers and ReLUs, and lets batch norms use the batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers: list[Layer] = []
-        self.codes: list[Tensor] = []
-        self._handlers: Mapping[Any, Callable[..., Any]] = {
-            F.linear: lambda *a, **k: self._layer(F.linear, -1, *a, **k),
-            F.conv2d: lambda *a, **k: self._layer(F.conv2d, 1, *a, **k),
-            F.relu: lambda x, inplace=False: self._relu(x),
-            torch.relu: self._relu,
-            Tensor.relu: self._relu,
-            F.batch_norm: _by_batch,
-        }
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return self._handlers.get(func, func)(*args, **(kwargs or {}))
-
-    def _layer(self, func: Callable[..., Tensor], channels: int, x: Tensor, weight: Tensor, *a: Any, **k: Any) -> Tensor:
-        y = func(x, weight, *a, **k)
-        self.layers.append(Layer(weight, y, channels))
-        return y
-
-    def _relu(self, x: Tensor) -> Tensor:
-        self.codes.append((x.detach() > 0).flatten(1))
-        return torch.relu(x)
-
-
-def _by_batch(
-    x: Tensor, mean: Any, var: Any, weight: Tensor | None = None, bias: Tensor | None = None, *_: Any, eps: float = 1e-5,
-    **__: Any,
-) -> Tensor:  # fmt: skip
-    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+def _graph_of(output: Tensor) -> set[object]:
+    """All steps of the graph that an output depends on."""
+    found, queue = set[object](), [output.grad_fn]
+    while queue:
+        step = queue.pop()
+        if step is not None and step not in found:
+            found.add(step)
+            queue.extend(parent for parent, _ in step.next_functions)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, final
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import UsageError
+from nas.proxies.watching import quiet
 
 
 def wpca(
@@ -27,7 +28,8 @@ def vpca(
     The variance is that of the hidden layer before its nonlinearity, over all tokens. Only its Gram matrix is kept.
 
     Args:
-        model: Called once as `model(x)`, or `model(**x)` for a mapping, in eval mode; nothing of it is changed.
+        model: Called once, in eval mode, as `model(x)`, `model(*x)` for a tuple or `model(**x)` for a mapping; nothing
+            of it is changed.
         x: Inputs of B sequences of T tokens.
         eta: Share of the variance, in 0..1.
         hidden: The first linear layers of the feed-forward blocks; None finds those that widen and are followed by one
@@ -59,14 +61,8 @@ def spectra_of(
     layers = feed_forward_layers(model) if hidden is None else hidden
     if not layers:
         raise UsageError("no feed-forward blocks were found; name their first linear layers with hidden=")
-    with _moments(layers, mask) as moments, torch.no_grad():
-        training = {part: part.training for part in model.modules()}
-        model.eval()
-        try:
-            _ = model(**x) if isinstance(x, dict) else model(x)
-        finally:
-            for part, was in training.items():
-                part.training = was
+    with _moments(layers, mask) as moments, torch.no_grad(), quiet(model):
+        _ = model(**x) if isinstance(x, Mapping) else model(*x) if isinstance(x, tuple) else model(x)
     unused = [layer for layer, moment in zip(layers, moments, strict=True) if moment.count < 2]
     if unused:
         raise UsageError(f"{len(unused)} of {len(layers)} feed-forward layers saw fewer than two tokens")
@@ -79,27 +75,41 @@ def spectra_of(
 
 
 def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
-    """First layers of feed-forward blocks: linear layers that widen, each followed by one that narrows back."""
+    """First layers of feed-forward blocks: linear layers that widen, followed by one that narrows back.
+
+    Of several that widen side by side, as in gated blocks, it is the first, which is the gate.
+    """
     linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return [
-        a
-        for a, b in zip(linears, linears[1:], strict=False)
-        if a.out_features == b.in_features and b.out_features == a.in_features and a.out_features > a.in_features
-    ]
+    found = list[nn.Linear]()
+    for i, back in enumerate(linears):
+        first = i
+        while first and (linears[first - 1].in_features, linears[first - 1].out_features) == (
+            back.out_features,
+            back.in_features,
+        ):
+            first -= 1
+        if first < i and back.out_features < back.in_features:
+            found.append(linears[first])
+    return found
 
 
 @final
 class _Moments:
-    """Sum and Gram matrix of rows, in double precision where rows are many."""
+    """Sum and Gram matrix of rows, less what the first rows have for a mean, so that nothing cancels later."""
 
     def __init__(self) -> None:
         self.count = 0
+        self._shift: Tensor | None = None
         self._sum: Tensor | None = None
         self._gram: Tensor | None = None
 
     def add(self, rows: Tensor) -> None:
         """Take [n, D]."""
+        if not len(rows):
+            return
         rows = rows.float()
+        self._shift = rows.mean(0) if self._shift is None else self._shift
+        rows = rows - self._shift
         gram, total = (rows.T @ rows).double(), rows.double().sum(0)
         self._gram = gram if self._gram is None else self._gram + gram
         self._sum = total if self._sum is None else self._sum + total
