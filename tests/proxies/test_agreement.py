@@ -48,7 +48,8 @@ def test_the_best_of_a_hundred() -> None:
     blind = agreement(np.zeros(200), accuracy, accuracy)
     assert perfect.best_of_100 == pytest.approx(199 - 1 + 0.02, abs=0.3)
     assert blind.best_of_100 == pytest.approx(99.5, abs=1.0)
-    assert blind.spearman is None and blind.kendall is None
+    assert blind.spearman is None
+    assert blind.kendall is None
     assert perfect.top_spearman == 1.0
 
 

@@ -126,7 +126,7 @@ def test_cells_of_nasbench201() -> None:
 
 
 def test_the_classifier_counts_what_its_closed_form_says() -> None:
-    """With features that are not negative, sign(p - y) alone decides: class c counts N - 2 n_c where features are on."""
+    """Features that are positive leave sign(p - y): class c counts N - 2 n_c for each of them."""
     torch.manual_seed(0)
     model, x, y = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), torch.rand(9, 12) + 0.1, torch.arange(9) % 2
     (counts,) = sign_counts(model, x, y)

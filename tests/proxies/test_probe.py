@@ -41,11 +41,13 @@ def test_nothing_of_the_module_changes(name: str) -> None:
     assert math.isfinite(first)
     assert nas.proxies.get(name)(model, x, y) == pytest.approx(first, rel=1e-6)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
-    assert model.training and not model[0].training
+    assert model.training
+    assert not model[0].training
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(x, given) and not x.requires_grad
+    assert torch.equal(x, given)
+    assert not x.requires_grad
 
 
 def test_frozen_modules_score_the_same() -> None:
