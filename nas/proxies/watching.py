@@ -94,8 +94,8 @@ class Watch(TorchFunctionMode):
 
     def _switch(self, func: Callable[..., Tensor], x: Tensor, *a: Any, **k: Any) -> Tensor:
         code = x.detach() > 0  # before a nonlinearity in place
-        if k.pop("inplace", False):
-            x = x.clone()  # other passes may look at what it overwrites
+        if k.get("inplace") or any(word is True for word in a):
+            x = x.clone()  # what it would overwrite is looked at later
         y = func(x, *a, **k)
         self.switches.append((code.flatten(1), y.grad_fn))
         self._map(y)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 import nas.proxies
 from nas.errors import UnknownName, UsageError
-from nas.proxies import COMBINED, PROXIES, Probe, parts_of, score
+from nas.proxies import BASELINES, COMBINED, PROXIES, Probe, parts_of, score
+from nas.search_spaces.goals import METRICS, SCORES
 from tests.proxies.test_gradsign import Mobile, TorchTransformer, Transformer, resnet
 
 ON_MAPS = ("meco", "zen", "az_expressivity", "az_progressivity", "az_trainability")
@@ -198,3 +199,8 @@ def test_names() -> None:
     assert parts_of(["az_nas", "macs", "snip"]) == [*COMBINED["az_nas"], "snip"]
     with pytest.raises(UnknownName):
         parts_of(["nothing"])
+
+
+def test_searches_know_every_proxy() -> None:
+    assert (*BASELINES, *SCORES) == tuple(PROXIES)
+    assert all(METRICS[name] == "max" for name in SCORES)
