@@ -32,7 +32,7 @@ def best(seed: int, strategy: Strategy) -> float:
 @pytest.mark.parametrize("inner", [Random(), Evolution(20, 5)])
 def test_a_good_score_helps_and_a_bad_one_hurts(inner: Strategy) -> None:
     found = np.array(
-        [
+        [[best(s, used) for used in (Assisted(inner, helpful), inner, Assisted(inner, misleading))] for s in range(5)]
             [best(s, strategy) for strategy in (Assisted(inner, helpful), inner, Assisted(inner, misleading))]
             for s in range(5)
         ]
