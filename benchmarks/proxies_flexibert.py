@@ -29,6 +29,7 @@ NAME = "proxies_flexibert"
 TABLE, TEXT = Path("nas/flexibert_250.json"), Path("text/wikitext2_valid.txt")
 TOKENS, VOCABULARY = 128, 30522
 DRAWS = 2000
+Values = NDArray[np.float64]
 
 
 def windows(count: int, seed: int) -> Tensor:
@@ -40,9 +41,7 @@ def windows(count: int, seed: int) -> Tensor:
     return torch.stack([numbers[start : start + TOKENS] for start in starts.tolist()])
 
 
-def columns_of(
-    sequences: int, seed: int, count: int, eta: float
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+def columns_of(sequences: int, seed: int, count: int, eta: float) -> tuple[dict[str, Values], Values]:
     """Scores by name, and GLUE."""
     space = search_spaces.get("flexibert", input_size=TOKENS, in_channels=VOCABULARY, num_classes=3)
     table = flexibert_table(space, TABLE)  # type: ignore[arg-type]
@@ -74,7 +73,7 @@ def main() -> None:
         rng = np.random.default_rng(seed)
         draws = [rng.integers(len(truth), size=len(truth)) for _ in range(DRAWS)]
         spread = {
-            name: np.array([spearmanr(column[d], truth[d]).statistic for d in draws])
+            name: np.array([spearmanr(column[drawn], truth[drawn]).statistic for drawn in draws])
             for name, column in columns.items()
         }
         for name, column in columns.items():

@@ -2,8 +2,8 @@
 
 All sides in one process, in turns, one thread unless told otherwise; medians over networks, ratios.
 
-* `gradsign`: the batched pass against the loop, over networks of NAS-Bench-201 with CIFAR-10 images; and the most memory
-  it takes beyond what one plain forward and backward pass takes.
+* `gradsign`: the batched pass against the loop, over networks of NAS-Bench-201 with CIFAR-10 images; and the most
+  memory it takes beyond what one plain forward and backward pass takes.
 * `classic`: the eleven classic proxies that need neither second derivatives nor repeats, in forward-backward passes of
   the same network and batch; GraSP and Zen by themselves.
 * `wpca`: streamed Gram matrices against an SVD of each block's hidden states, encoders of FlexiBERT.
@@ -17,6 +17,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,14 +41,33 @@ CLASSIC = (
 ALL_3X3 = ("nor_conv_3x3",) * 6
 
 
-def seconds(act: Callable[[], Any], device: str) -> float:
-    if device == "cuda":
+def timed(act: Callable[[], Any], device: str) -> tuple[Any, float]:
+    """What it gives, and seconds."""
+    if device.startswith("cuda"):
         torch.cuda.synchronize()
     began = time.perf_counter()
-    act()
-    if device == "cuda":
+    found = act()
+    if device.startswith("cuda"):
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return found, time.perf_counter() - began
+
+
+def peak_bytes(act: Callable[[], Any], device: str) -> int:
+    """The most memory it takes beyond what is there."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        act()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from now
+    before = _status("VmRSS")
+    act()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def plain_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:
@@ -54,21 +75,19 @@ def plain_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:
     torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()), allow_unused=True)
 
 
-def loop_of_the_authors(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """One sample a pass in training mode, gradients kept as one matrix on the CPU, signs of all at the end."""
+def one_by_one_score(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    return float(sum(count.abs().sum(dtype=torch.float64) for count in one_by_one(model, x, y)))
+
+
+def authors_way(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """One sample a pass in training mode, all gradients kept as one matrix on the CPU, their signs at the end."""
     model.train()
     weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     kept = []
     for i in range(len(x)):
         grads = torch.autograd.grad(F.cross_entropy(model(x[i : i + 1]), y[i : i + 1]), weights, allow_unused=True)
-        kept.append(
-            torch.cat(
-                [
-                    torch.zeros(w.numel()) if g is None else g.flatten().cpu()
-                    for w, g in zip(weights, grads, strict=True)
-                ]
-            )
-        )
+        known = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)]
+        kept.append(torch.cat([g.flatten().cpu() for g in known]))
     return float(torch.stack(kept).sign().sum(0).abs().sum())
 
 
@@ -81,33 +100,27 @@ def cells(count: int, seed: int) -> list[str]:
 def gradsign_rows(count: int, images: int, seed: int, device: str) -> None:
     space, (x, y) = bench.space_of_the_benchmark(), bench.batch(images, seed)
     x, y = x.to(device), y.to(device)
-    ratios, kept_ratios, differences = [], [], []
+    sides: dict[str, Callable[..., float]] = {"batched": gradsign, "loop": one_by_one_score, "authors": authors_way}
+    ratios: dict[str, list[float]] = {"loop": [], "authors": []}
+    differences, extra = list[float](), list[int]()
     for number in cells(count, seed):
         model = network(space, bench.architecture(space, number), seed=seed).to(device)
         gradsign(model, x[:2], y[:2])
-        found: dict[str, float] = {}
-        sides: dict[str, Callable[[], Any]] = {
-            "batched": lambda m=model: found.__setitem__("batched", gradsign(m, x, y)),
-            "loop": lambda m=model: found.__setitem__(
-                "loop", float(sum(c.abs().sum(dtype=torch.float64) for c in one_by_one(m, x, y)))
-            ),
-            "authors": lambda m=model: found.__setitem__("authors", loop_of_the_authors(m, x, y)),
-        }
-        times = {side: seconds(act, device) for side, act in sides.items()}
-        ratios.append(times["loop"] / times["batched"])
-        kept_ratios.append(times["authors"] / times["batched"])
-        differences.append(max(abs(found["batched"] / found[side] - 1) for side in ("loop", "authors")))
-        print(number, {k: round(v, 3) for k, v in times.items()}, flush=True)
-    rows.append(
-        NAME,
-        {"figure": "gradsign", "networks": count, "images": images, "seed": seed, "threads": torch.get_num_threads()},
-        {
-            "times_loop": statistics.median(ratios), "least_times_loop": min(ratios),
-            "times_authors_way": statistics.median(kept_ratios), "max_relative_difference": max(differences),
-        },
-        device=device,
-    )  # fmt: skip
-    print("gradsign", seed, statistics.median(ratios), statistics.median(kept_ratios), max(differences), flush=True)
+        found = {side: timed(partial(act, model, x, y), device) for side, act in sides.items()}
+        for side, known in ratios.items():
+            known.append(found[side][1] / found["batched"][1])
+            differences.append(abs(found["batched"][0] / found[side][0] - 1))
+        plain = peak_bytes(partial(plain_pass, model, x, y), device)
+        extra.append(peak_bytes(partial(gradsign, model, x, y), device) - plain)
+        print(number, {side: round(s, 3) for side, (_, s) in found.items()}, f"{extra[-1] / 1e6:.0f} MB", flush=True)
+    key = {"figure": "gradsign", "networks": count, "images": images, "seed": seed, "threads": torch.get_num_threads()}
+    values = {
+        "times_loop": statistics.median(ratios["loop"]), "least_times_loop": min(ratios["loop"]),
+        "times_authors_way": statistics.median(ratios["authors"]), "max_relative_difference": max(differences),
+        "most_bytes_beyond_plain_pass": max(extra),
+    }  # fmt: skip
+    rows.append(NAME, key, values, device=device)
+    print("gradsign", seed, values, flush=True)
 
 
 def classic_rows(count: int, images: int, seed: int, device: str) -> None:
@@ -122,10 +135,10 @@ def classic_rows(count: int, images: int, seed: int, device: str) -> None:
                 score(probe, names)
 
         plain_pass(model, x, y)
-        plain = min(seconds(lambda m=model: plain_pass(m, x, y), device) for _ in range(2))
-        passes["classic"].append(min(seconds(lambda: scored(*CLASSIC), device) for _ in range(2)) / plain)
-        passes["grasp"].append(seconds(lambda: scored("grasp"), device) / plain)
-        passes["zen"].append(seconds(lambda: scored("zen"), device) / plain)
+        plain = min(timed(partial(plain_pass, model, x, y), device)[1] for _ in range(2))
+        passes["classic"].append(min(timed(partial(scored, *CLASSIC), device)[1] for _ in range(2)) / plain)
+        passes["grasp"].append(timed(partial(scored, "grasp"), device)[1] / plain)
+        passes["zen"].append(timed(partial(scored, "zen"), device)[1] / plain)
         print(number, {k: round(v[-1], 2) for k, v in passes.items()}, flush=True)
     rows.append(
         NAME,
@@ -157,15 +170,14 @@ def wpca_rows(count: int, sequences: int, seed: int, device: str) -> None:
     ratios, differences = [], []
     for arch in space.architectures(space.sample_choices(np.random.default_rng(seed), count)):
         model = network(space, arch, seed=seed).to(device).eval()
-        found: dict[str, float] = {}
-        streamed = seconds(lambda m=model: found.__setitem__("gram", vpca(m, tokens)), device)
-        svd = seconds(lambda m=model: found.__setitem__("svd", by_svd(m, tokens, 0.99)), device)
+        gram, streamed = timed(partial(vpca, model, tokens), device)
+        kept, svd = timed(partial(by_svd, model, tokens, 0.99), device)
         with torch.no_grad():
-            forward = seconds(lambda m=model: m(tokens), device)
+            _, forward = timed(partial(model, tokens), device)
         ratios.append(svd / streamed)
-        differences.append(abs(found["gram"] - found["svd"]))
+        differences.append(abs(gram - kept))
         print(
-            {"gram_s": round(streamed, 3), "svd_s": round(svd, 3), "forward_s": round(forward, 3), **found}, flush=True
+            f"streamed {streamed:.3f} s, SVD {svd:.3f} s, forward {forward:.3f} s; {gram:.0f}, {kept:.0f}", flush=True
         )
     rows.append(
         NAME,
