@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nas.study import Progress as SearchProgress
     from nas.training import Progress as TrainingProgress
+
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -43,6 +46,15 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
             bar.update(task, total=p.total, completed=p.done, note=f"{note}{_savings(p)}")
 
         yield update
+
+
+def counted(things: Sequence[T], title: str) -> Iterator[T]:
+    """The things one by one, with a bar that counts them."""
+    with _bar() as bar:
+        task = bar.add_task(title, total=len(things), note="")
+        for i, thing in enumerate(things, 1):
+            yield thing
+            bar.update(task, completed=i, note=f"{i} of {len(things)}")
 
 
 def _savings(p: SearchProgress) -> str:

@@ -57,9 +57,8 @@ class ProxyEvaluator:
         self._x, self._y = x.to(device), y.to(device)
         self._mask = None if mask is None else mask.to(device)
         self._seeds = range(seed, seed + repeats)
-        self._known: dict[Architecture, Outcome] = {}
+        self._known: dict[Architecture, Metrics] = {}
         self.seconds: dict[str, float] = dict.fromkeys(self._names, 0.0)  # of all networks so far
-        self.scored = 0
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
         """The scores of each architecture; identical ones are scored once, now and later.
@@ -67,20 +66,25 @@ class ProxyEvaluator:
         Raises:
             UsageError: A proxy cannot take the networks of this space or these inputs.
         """
-        for arch in archs:
-            if arch not in self._known:
-                self._known[arch] = self._scores(arch)
-        return [o if isinstance(o, Failure) else dict(o) for o in (self._known[arch] for arch in archs)]
+        return [self._outcome(self.raw(arch)) for arch in archs]
 
-    def _scores(self, arch: Architecture) -> Outcome:
+    def raw(self, arch: Architecture) -> Metrics:
+        """The scores of an architecture, finite or not."""
+        if arch not in self._known:
+            self._known[arch] = self._scores(arch)
+        return dict(self._known[arch])
+
+    def _outcome(self, scores: Metrics) -> Outcome:
+        broken = [name for name, value in scores.items() if not math.isfinite(value)]
+        return Failure(f"{broken[0]} is not finite") if broken else scores
+
+    def _scores(self, arch: Architecture) -> Metrics:
         total: Metrics = dict.fromkeys(self._names, 0.0)
         for seed in self._seeds:
             model = self._build(self._space, arch, seed).to(self._device)
             with Probe(model, self._x, self._y, mask=self._mask, seed=seed) as probe:
                 found, seconds = score(probe, self._names)
-            self.scored += 1
             for name in self._names:
                 total[name] += found[name] / len(self._seeds)
                 self.seconds[name] += seconds[name]
-        broken = [name for name, value in total.items() if not math.isfinite(value)]
-        return Failure(f"{broken[0]} is not finite") if broken else total
+        return total
