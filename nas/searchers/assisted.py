@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
@@ -30,12 +30,14 @@ class Assisted(Strategy):
             asked again for what it scored before: let it remember.
         candidates: Proposals for each architecture that is evaluated (m).
         alone: Architectures at first that are not assisted, such as a first population.
+        name: What identifies the score in a ledger.
     """
 
     inner: Strategy
-    score: Score
+    score: Score = field(repr=False)
     candidates: int = 10
     alone: int = 0
+    name: str = ""
 
     def __post_init__(self) -> None:
         check_range("candidates", self.candidates, 1)
