@@ -33,10 +33,10 @@ def nasbench201_table(space: NasBench201Space, path: Path, columns: Mapping[str,
         UnknownName: It lacks a column.
     """
     rows = read_csv(path, ["ops", *columns.values()])
-    try:
-        indices = np.array([[_POSITIONS[digit] for digit in row["ops"]] for row in rows], dtype=np.int16)
-    except (KeyError, ValueError):
-        raise DataError(f"{path.name}: a cell is {len(EDGES)} digits of 0 to 4 in the column 'ops'") from None
+    for row in rows:
+        if len(row["ops"]) != len(EDGES) or not set(row["ops"]) <= _POSITIONS.keys():
+            raise DataError(f"{path.name}: {row['ops']!r} in column 'ops'; a cell is {len(EDGES)} digits of 0 to 4")
+    indices = np.array([[_POSITIONS[digit] for digit in row["ops"]] for row in rows], dtype=np.int16)
     found = {}
     for arch, row in zip(space.architectures(indices.reshape(-1, len(EDGES))), rows, strict=True):
         metrics = {name: _number(row[column], path, column) for name, column in columns.items()}

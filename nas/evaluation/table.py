@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import lzma
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from nas.errors import DataError, UnknownName
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
@@ -47,21 +48,47 @@ class TableEvaluator:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file, .xz or not, that has these columns; relative paths also from NAS_DATA_DIR.
+    """The rows of a CSV file, .xz or not, that has these columns; see `located`.
 
     Raises:
         DataError: There is no such file, or it is damaged.
         UnknownName: It lacks a column; names the nearest.
     """
-    found = next((p for p in (path, Path(os.environ.get("NAS_DATA_DIR", "")) / path) if p.is_file()), None)
-    if found is None:
-        raise DataError(f"no table at {path}; give its path, or one below NAS_DATA_DIR")
+    found = located(path)
     try:
         with (lzma.open if found.suffix == ".xz" else open)(found, "rt", encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             for column in columns:
                 if column not in (reader.fieldnames or ()):
                     raise UnknownName(f"column of {path.name}", column, reader.fieldnames or ())
-            return list(reader)
+            rows = list(reader)
     except (csv.Error, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable table: {error}") from None
+    short = next((number for number, row in enumerate(rows) if None in row.values() or None in row), None)
+    if short is not None:
+        raise DataError(f"{path} is not a readable table: row {short} has not as many fields as the header")
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; see `located`.
+
+    Raises:
+        DataError: There is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(located(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}") from None
+
+
+def located(path: Path) -> Path:
+    """The file at `path`; a relative one that does not exist is looked for below NAS_DATA_DIR.
+
+    Raises:
+        DataError: There is none.
+    """
+    for candidate in (path, Path(os.environ.get("NAS_DATA_DIR", "")) / path):
+        if candidate.is_file():
+            return candidate
+    raise DataError(f"no table at {path}; give its path, or one below NAS_DATA_DIR")

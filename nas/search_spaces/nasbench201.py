@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
@@ -16,8 +17,30 @@ from nas.search_spaces.trellis import Edge, Trellis
 OPERATIONS = ("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # from, to
 STAGES = 3
-PRESETS = {"full": (16, 5), "tiny": (4, 1)}  # channels of the first stage, cells a stage
 _KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A ready-made size of the networks.
+
+    Args:
+        summary: One line for people.
+        input_size: Height and width of the images to show it with.
+        channels: Of the first stage.
+        cells: In each stage.
+    """
+
+    summary: str
+    input_size: int
+    channels: int
+    cells: int
+
+
+PRESETS = {
+    "full": Preset("the benchmark's own networks", 32, 16, 5),
+    "tiny": Preset("the same cells in small networks, for trying things out", 8, 4, 1),
+}
 
 
 @final
@@ -133,8 +156,7 @@ def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | 
     preset = preset or "full"
     if preset not in PRESETS:
         raise UnknownName("preset of space 'nasbench201'", preset, PRESETS)
-    channels, cells = PRESETS[preset]
     return NasBench201Space(
-        channels=channels, cells=cells, input_size=input_size, in_channels=in_channels, num_classes=num_classes,
-        preset=preset,
+        channels=PRESETS[preset].channels, cells=PRESETS[preset].cells, input_size=input_size,
+        in_channels=in_channels, num_classes=num_classes, preset=preset,
     )  # fmt: skip

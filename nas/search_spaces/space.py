@@ -43,7 +43,8 @@ class SearchSpace(ABC):
     """A finite, versioned set of architectures for one task.
 
     A space states its genes, which of them exist, what an architecture costs and its trellis;
-    sampling, variation, encoding and JSON follow from these.
+    sampling, variation, encoding and JSON follow from these. Its task is one of images or of texts: `input_size` is the
+    height and width of an image or the most tokens of a text, `in_channels` its channels or the size of the vocabulary.
     """
 
     name: str
