@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from nas.data.source import locate, reason
 from nas.errors import DataError, UsageError
 
 
@@ -28,13 +28,10 @@ def word_windows(path: Path, *, length: int, vocabulary: int, count: int, seed: 
     """
     if min(length, count) < 1 or vocabulary < 2:
         raise UsageError("windows of words need positive counts and a vocabulary of at least 2")
-    found = next((p for p in (path, Path(os.environ.get("NAS_DATA_DIR", "")) / path) if p.is_file()), None)
-    if found is None:
-        raise DataError(f"no text at {path}; give its path, or one below NAS_DATA_DIR")
     try:
-        words = found.read_text(encoding="utf-8").split()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a UTF-8 text: {error}") from None
+        words = locate(str(path), usage="text:FILE").read_text(encoding="utf-8").split()
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise DataError(f"{path} is not a UTF-8 text: {reason(error)}") from None
     if len(words) <= length:
         raise DataError(f"{path} has {len(words)} words, fewer than the {length + 1} that a window needs")
     places = {word: i for i, (word, _) in enumerate(Counter(words).most_common(vocabulary - 1), 1)}

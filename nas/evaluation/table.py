@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import lzma
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
+from nas.data.source import locate
 from nas.errors import DataError, UnknownName
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
 from nas.search_spaces import Architecture
@@ -88,7 +88,7 @@ def located(path: Path) -> Path:
     Raises:
         DataError: There is none.
     """
-    for candidate in (path, Path(os.environ.get("NAS_DATA_DIR", "")) / path):
-        if candidate.is_file():
-            return candidate
-    raise DataError(f"no table at {path}; give its path, or one below NAS_DATA_DIR")
+    found = locate(str(path), usage="--table FILE")
+    if not found.is_file():
+        raise DataError(f"{path} is no file")
+    return found

@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_windows(text: Path, monkeypatch: pytest.Mo
 
 
 def test_errors(text: Path) -> None:
-    with pytest.raises(DataError, match="no text at"):
+    with pytest.raises(DataError, match="does not exist"):
         word_windows(text.with_name("other"), length=3, vocabulary=9, count=6, seed=1)
     with pytest.raises(DataError, match="12 words"):
         word_windows(text, length=30, vocabulary=9, count=6, seed=1)

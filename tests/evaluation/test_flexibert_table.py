@@ -96,7 +96,7 @@ def test_damaged_files(tmp_path: Path, document: object, said: str) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(DataError, match=r"no table at gone\.json"):
+    with pytest.raises(DataError, match=r"does not exist gone\.json"):
         flexibert_table(space(), Path("gone.json"))
 
 
