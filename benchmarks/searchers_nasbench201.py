@@ -1,8 +1,8 @@
 """Searchers on NAS-Bench-201's table, alone and with proxies beside them.
 
 The best validation accuracy (200 epochs, CIFAR-10) after so many different networks of the 9,445 unique cells, mean
-over seeds. A proposal that is no such cell costs nothing and is not counted. Assisted searchers take the best of 10 children
-of one parent by a score that is computed once for all cells: synflow, params, and GradSign with 16 images.
+over seeds. A proposal that is no such cell costs nothing and is not counted. Assisted searchers take the best of 10
+children of one parent by a score that is computed once for all cells: synflow, params, and GradSign with 16 images.
 
     NAS_DATA_DIR=... python -m benchmarks.nasbench201_scores --proxies gradsign --images 16 --jobs 2
     NAS_DATA_DIR=... python -m benchmarks.nasbench201_scores --proxies synflow,params --images 16 --jobs 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.proxies import BASELINES, PROXIES
-from tests.cli.calling import nas, one_line
+from tests.cli.calling import nas
 
 TASK = ("proxies", "--space", "nasbench201", "--preset", "tiny", "--data", "digits", "--device", "cpu")
 SMALL = ("--sample", 6, "--images", 12)

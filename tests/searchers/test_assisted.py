@@ -31,12 +31,8 @@ def best(seed: int, strategy: Strategy) -> float:
 
 @pytest.mark.parametrize("inner", [Random(), Evolution(20, 5)])
 def test_a_good_score_helps_and_a_bad_one_hurts(inner: Strategy) -> None:
-    found = np.array(
-        [[best(s, used) for used in (Assisted(inner, helpful), inner, Assisted(inner, misleading))] for s in range(5)]
-            [best(s, strategy) for strategy in (Assisted(inner, helpful), inner, Assisted(inner, misleading))]
-            for s in range(5)
-        ]
-    )
+    sides = (Assisted(inner, helpful), inner, Assisted(inner, misleading))
+    found = np.array([[best(seed, used) for used in sides] for seed in range(5)])
     assert (found[:, 0] > found[:, 1]).all()
     assert (found[:, 1] > found[:, 2]).all()
 
