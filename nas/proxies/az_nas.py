@@ -57,12 +57,12 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
 
 
 def _features(probe: Probe) -> list[Tensor]:
-    """Outputs of the blocks, [N, C, ...], in the order of use, with their graph."""
+    """Outputs of the blocks, [N, C, H, W], in the order of use, with their graph."""
     generator, found = probe.generator(), list[Tensor]()
     x = torch.randn(probe.images("az_nas").shape, generator=generator, device=probe.x.device)
 
     def take(module: nn.Module, args: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.dim() > 2:
+        if isinstance(output, Tensor) and output.dim() == 4:
             found.append(output)
 
     with ExitStack() as hooks, torch.enable_grad(), quiet(probe.model), Watch(by_batch):
@@ -86,8 +86,14 @@ def _entropies(features: list[Tensor]) -> list[float]:
 
 
 def _mean_product(back: Tensor, signs: Tensor) -> Tensor:
-    """[C, C']: the mean over samples and positions of input times output gradients; a larger map is folded."""
-    if back.dim() == 4 and back.shape[2] > signs.shape[2]:
-        back = F.pixel_unshuffle(back, back.shape[2] // signs.shape[2])
+    """[C, C']: the mean over samples and positions of input times output gradients.
+
+    A larger input map is folded where it is a multiple; maps that do not fit so are averaged to the smaller size.
+    """
+    stride = back.shape[2] // signs.shape[2]
+    if stride > 1 and back.shape[2:] == (stride * signs.shape[2], stride * signs.shape[3]):
+        back = F.pixel_unshuffle(back, stride)
+    size = [min(a, b) for a, b in zip(back.shape[2:], signs.shape[2:], strict=True)]
+    back, signs = (t if list(t.shape[2:]) == size else F.adaptive_avg_pool2d(t, size) for t in (back, signs))
     a, b = (t.movedim(1, -1).flatten(0, -2) for t in (back, signs))
     return a.T @ b / len(a)

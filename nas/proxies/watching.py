@@ -107,8 +107,8 @@ class Watch(TorchFunctionMode):
 
 
 def by_batch(
-    x: Tensor, mean: Any, var: Any, weight: Tensor | None = None, bias: Tensor | None = None, *_: Any,
-    eps: float = 1e-5, **__: Any,
+    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """A batch norm by its batch; no buffer moves."""
     if x.numel() == x.shape[1]:

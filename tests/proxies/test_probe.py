@@ -114,7 +114,7 @@ def test_transformers(model: type[nn.Module]) -> None:
             if name in ON_MAPS or (tokens and name in ON_NUMBERS):
                 with pytest.raises(UsageError, match=r"real numbers|maps"):
                     PROXIES[name](probe)
-            elif name != "nwot" or tokens:
+            else:
                 assert math.isfinite(PROXIES[name](probe)), name
 
 
@@ -199,6 +199,17 @@ def test_names() -> None:
     assert parts_of(["az_nas", "macs", "snip"]) == [*COMBINED["az_nas"], "snip"]
     with pytest.raises(UnknownName):
         parts_of(["nothing"])
+
+
+def test_batch_norms_use_the_batch_and_their_own_epsilon() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, eps=0.5), nn.Flatten(), nn.Linear(64, 5))
+    x, y = torch.randn(6, 3, 4, 4), torch.arange(6) % 5
+    weights = (model[0].weight, model[3].weight)
+    model.train()
+    grads = torch.autograd.grad(nn.functional.cross_entropy(model(x), y), weights)
+    expected = float(sum((w * g).abs().sum() for w, g in zip(weights, grads, strict=True)))
+    assert nas.proxies.get("snip")(model.eval(), x, y) == pytest.approx(expected, rel=1e-5)
 
 
 def test_searches_know_every_proxy() -> None:
