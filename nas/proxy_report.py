@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,8 @@ def draw_scatter(scores: Mapping[str, Values], accuracy: Values, found: Mapping[
     lines = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(10.0, 2.4 * lines + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    grid: Sequence[Sequence[object]] = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True)
-    for i, axes in enumerate(np.ravel(np.asarray(grid, dtype=object))):
+    grid = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True)
+    for i, axes in enumerate(np.ravel(grid)):
         if i >= len(names):
             axes.set_visible(False)
             continue

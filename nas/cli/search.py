@@ -96,7 +96,7 @@ def search(
     began = time.monotonic()
     objectives = [search_spaces.Objective.parse(text) for text in objective]
     constraints = [search_spaces.Constraint.parse(text) for text in constraint]
-    goals = [*objectives, *constraints]
+    goals: list[Objective | Constraint] = [*objectives, *constraints]
     chosen = resolve_device(device)
     seen = partial(scored_task, space, data, preset, supernet, images=proxy_images, seed=seed or 0)
     if zero_shot.asked(goals, table):
@@ -114,7 +114,7 @@ def search(
             shown, builder, objectives, constraints, table=table, trials=trials, batch=batch, seed=seed or 0,
             directory=directory, storage=storage, resume=resume, device=chosen,
         )  # fmt: skip
-        facts = {
+        facts: dict[str, Any] = {
             "space": shown.space.name, "preset": shown.space.preset, "data": shown.spec, "searcher": searcher,
             "assist": assist, "proxy_images": len(shown.x), "table": None if table is None else str(table),
             "seed": seed or 0, "device": chosen,

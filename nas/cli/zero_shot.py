@@ -94,7 +94,7 @@ def search_untrained(
     from nas.cli.progress import search_bar
     from nas.study import Study
 
-    goals = [*objectives, *constraints]
+    goals: list[Objective | Constraint] = [*objectives, *constraints]
     evaluator, rows = _evaluator(task, goals, table, device=device, seed=seed)
     study = Study(
         task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
@@ -152,7 +152,7 @@ def report_untrained(
     best = document["best"]
     known = "test_accuracy" in best["metrics"]
     said = f"{best['metrics']['test_accuracy']:.2%} of test images right, says the table" if known else "never trained"
-    lines = [
+    lines: list[Any] = [
         report.front_table(front, objectives, constraints, limit=SHOWN),
         f"best {best['digest']}: {said}",
         f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s",

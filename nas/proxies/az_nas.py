@@ -93,7 +93,7 @@ def _mean_product(back: Tensor, signs: Tensor) -> Tensor:
     stride = back.shape[2] // signs.shape[2]
     if stride > 1 and back.shape[2:] == (stride * signs.shape[2], stride * signs.shape[3]):
         back = F.pixel_unshuffle(back, stride)
-    size = [min(a, b) for a, b in zip(back.shape[2:], signs.shape[2:], strict=True)]
-    back, signs = (t if list(t.shape[2:]) == size else F.adaptive_avg_pool2d(t, size) for t in (back, signs))
+    size = (min(back.shape[2], signs.shape[2]), min(back.shape[3], signs.shape[3]))
+    back, signs = (t if t.shape[2:] == size else F.adaptive_avg_pool2d(t, size) for t in (back, signs))
     a, b = (t.movedim(1, -1).flatten(0, -2) for t in (back, signs))
     return a.T @ b / len(a)

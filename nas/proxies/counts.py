@@ -20,4 +20,4 @@ def macs(probe: Probe) -> float:
     inputs = tuple(part[:2] for part in probe.arguments)
     with FlopCounterMode(display=False) as counter, torch.no_grad(), quiet(probe.model), Watch(by_batch):
         functional_call(probe.model, dict(probe.leaves), inputs, tie_weights=False)
-    return counter.get_total_flops() / 2 / len(inputs[0])
+    return float(counter.get_total_flops()) / 2 / len(inputs[0])

@@ -106,7 +106,8 @@ def _maps(probe: Probe, state: dict[str, Tensor], x: Tensor) -> list[Map]:
         functional_call(probe.model, state, (x,), tie_weights=False)
     if not watch.maps:
         raise UsageError("zen compares feature maps, and this module has none")
-    return watch.maps
+    maps: list[Map] = watch.maps
+    return maps
 
 
 def _least_eigenvalue(rows: Tensor) -> float:

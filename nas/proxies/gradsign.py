@@ -88,7 +88,7 @@ def one_by_one(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
 
     Model, inputs and classes are those of `gradsign`.
     """
-    own = {parameter: parameter.detach().requires_grad_() for parameter in model.parameters()}
+    own: dict[Tensor, Tensor] = {p: p.detach().requires_grad_() for p in model.parameters()}
     leaves = {name: own[p] for name, p in model.named_parameters(remove_duplicate=False)}
     counted = [own[p] for p in dict.fromkeys(_weights(model))]
     counts = [torch.zeros_like(weight) for weight in counted]
@@ -105,8 +105,8 @@ def one_by_one(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
     return counts if used else []
 
 
-def _weights(model: nn.Module) -> list[nn.Parameter]:
-    found = []
+def _weights(model: nn.Module) -> list[Tensor]:
+    found = list[Tensor]()
     for module in model.modules():
         if isinstance(module, _LAYERS):
             found.append(module.weight)

@@ -30,7 +30,7 @@ def epe_nas(probe: Probe) -> float:
         UsageError: No class with two samples, or integer inputs.
     """
     rows, total, met = probe.jacobian.double(), 0.0, False
-    for label in probe.y.unique():
+    for label in torch.unique(probe.y):
         members = rows[probe.y == label]
         if len(members) > 1:
             met = True
@@ -62,8 +62,8 @@ def swap(probe: Probe) -> float:
     for code in _codes(probe, "swap"):
         bits = code[:SWAP_SAMPLES]
         places = 2 ** torch.arange(len(bits), device=bits.device)
-        found.append((bits * places[:, None]).sum(0).unique())
-    return float(len(torch.cat(found).unique()))
+        found.append(torch.unique((bits * places[:, None]).sum(0)))
+    return float(len(torch.unique(torch.cat(found))))
 
 
 def linear_regions(probe: Probe) -> float:
@@ -75,7 +75,7 @@ def linear_regions(probe: Probe) -> float:
     _several(probe, "linear_regions")
     kernel = torch.as_tensor(sum(_agreements(code) for code in _codes(probe, "linear_regions")))
     same = kernel == kernel.diagonal()[:, None]
-    return float(len(same.unique(dim=0)))
+    return float(len(torch.unique(same, dim=0)))
 
 
 def _agreements(code: Tensor) -> Tensor:

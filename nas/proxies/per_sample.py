@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, final
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
+from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.attention import self_attention
@@ -69,10 +70,13 @@ class _Layer(torch.autograd.Function):
         ctx.collect(Use(weight, x, grad, ctx.geometry))
         back = None
         if ctx.needs_input_grad[0]:
-            back = grad @ weight if ctx.geometry is None else torch.nn.grad.conv2d_input(
-                x.shape, weight, grad, *ctx.geometry
-            )  # fmt: skip
+            back = grad @ weight if ctx.geometry is None else _input_gradient(x, weight, grad, ctx.geometry)
         return back, None, None, None, None, None
+
+
+def _input_gradient(x: Tensor, weight: Tensor, grad: Tensor, geometry: Geometry) -> Tensor:
+    found: Tensor = conv2d_input(x.shape, weight, grad, *geometry)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _OneSample(torch.autograd.Function):

@@ -23,10 +23,13 @@ class TwoLayers:
 
     @classmethod
     def random(cls, seed: int = 0, samples: int = 8) -> TwoLayers:
+        """A draw in which every sample switches something on."""
         rng = np.random.default_rng(seed)
-        return cls(
-            rng.normal(size=(4, 5)), rng.normal(size=(3, 4)), rng.normal(size=(samples, 5)), np.arange(samples) % 3
-        )
+        while True:
+            w1, w2, x = (rng.normal(size=shape) for shape in ((4, 5), (3, 4), (samples, 5)))
+            drawn = cls(w1, w2, x, np.arange(samples) % 3)
+            if drawn.code.any(axis=1).all():
+                return drawn
 
     def module(self) -> nn.Module:
         net = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False)).double()
