@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
+from nas.cli.refusals import check_alone, check_untrained
 from nas.cli.train import Epochs, Preset, Resume, Rule, Space, TrainImages, Wish, task, trained
 from nas.cli.workers import (
     Asynchronous,
@@ -182,17 +183,6 @@ def check_measured(goals: Sequence[Objective | Constraint]) -> None:
             raise UnknownName("metric of a search", goal.metric, MEASURED)
 
 
-def check_untrained(**given: object) -> None:
-    """Refuse options that say how to train or where, where nothing is trained.
-
-    Raises:
-        UsageError: Names the first.
-    """
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"--{name.replace('_', '-')} has no place where proxies or a table answer; leave it out")
-
-
 def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Racing:
     """The race of --racing.
 
@@ -207,17 +197,6 @@ def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) 
                 f"--racing may stop those who meet {bound}; use bounds on params and macs, or leave it out"
             )
     return Racing(tuple(objectives))
-
-
-def check_alone(**given: object) -> None:
-    """Refuse options that say how to train, beside --supernet.
-
-    Raises:
-        UsageError: Names the first.
-    """
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"--{name.replace('_', '-')} has no place beside --supernet, which brings its own")
 
 
 def _searched(

@@ -38,7 +38,8 @@ class ScoredTask:
 
     def sample(self, count: int, seed: int) -> list[Architecture]:
         """So many different members, or fewer where there are not so many."""
-        rng, found = np.random.default_rng(seed), dict[Architecture, None]()
+        rng = np.random.default_rng(seed)
+        found: dict[Architecture, None] = {}
         for _ in range(8):
             rows = self.space.sample_choices(rng, 2 * count)
             found |= dict.fromkeys(self.space.architectures(rows))
@@ -55,7 +56,7 @@ def scored_task(
         DataError: The data are missing or damaged.
     """
     from nas.cli import runs
-    from nas.cli.search import check_alone
+    from nas.cli.refusals import check_alone
     from nas.cli.train import task
 
     if supernet is not None:

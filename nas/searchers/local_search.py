@@ -37,7 +37,7 @@ class LocalSearch(Strategy):
         """Neighbours in random order, those of the best member first."""
         problem, members = history.problem, history.population
         if len(history) < self.starts:
-            return distinct(history, rng, min(n, self.starts - len(history)), problem.sample)
+            return distinct(history, rng, n, problem.sample)
         order = members[np.lexsort((history.values[members, 0], history.violation[members]))]
         space, left = problem.space, iter(order)
 
