@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nas.study import Progress as SearchProgress
     from nas.training import Progress as TrainingProgress
-
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -48,13 +45,18 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
         yield update
 
 
-def counted(things: Sequence[T], title: str) -> Iterator[T]:
-    """The things one by one, with a bar that counts them."""
+@contextmanager
+def count_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar that counts; gives what to call after each."""
     with _bar() as bar:
-        task = bar.add_task(title, total=len(things), note="")
-        for i, thing in enumerate(things, 1):
-            yield thing
-            bar.update(task, completed=i, note=f"{i} of {len(things)}")
+        task = bar.add_task(title, total=total, note="")
+
+        def step() -> None:
+            bar.advance(task)
+            done = round(bar.tasks[0].completed)
+            bar.update(task, note=f"{done} of {total}, {_left(bar.tasks[0].time_remaining or 0)}")
+
+        yield step
 
 
 def _savings(p: SearchProgress) -> str:

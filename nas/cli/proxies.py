@@ -54,7 +54,7 @@ def proxies(
     import numpy as np
 
     from nas.cli import runs
-    from nas.cli.progress import counted
+    from nas.cli.progress import count_bar
     from nas.cli.sources import measured_accuracies, scored_task
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
     from nas.proxies import BASELINES, COMBINED, aggregate, agreement, parts_of
@@ -70,7 +70,11 @@ def proxies(
     evaluator = ProxyEvaluator(
         task.space, wanted, task.x, task.y, device=chosen, seed=seed, repeats=repeats
     )  # fmt: skip
-    raw = [evaluator.raw(arch) for arch in counted(archs, "scoring")]
+    raw = []
+    with count_bar("scoring", len(archs)) as step:
+        for arch in archs:
+            raw.append(evaluator.raw(arch))
+            step()
     columns = {name: np.array([scores[name] for scores in raw]) for name in wanted}
     seconds = {name: evaluator.seconds[name] / len(archs) for name in wanted}
     for name in names:
@@ -105,8 +109,11 @@ def _human(
 
     part = {name: columns[name] for name in shown}
     if accuracy is None:
-        note = "no accuracies to compare with; give --table or --supernet"
-        return [proxy_report.scores_table(part, columns["params"], seconds), f"{note}; scores are in {directory}"]
+        return [
+            proxy_report.scores_table(part, columns["params"], seconds),
+            "no accuracies to compare with; give --table or --supernet",
+            f"{directory / SCORES} has every score",
+        ]
     proxy_report.draw_scatter(part, accuracy, found, directory / PICTURE)
     return [
         proxy_report.agreement_table(found, seconds, len(accuracy)),

@@ -86,7 +86,6 @@ def describe(listed: Listed, classes: int) -> dict[str, Any]:
         listed.space, input_size=listed.input_size, in_channels=listed.in_channels, num_classes=classes,
         preset=listed.preset,
     )  # fmt: skip
-    low, high = space.cost(space.smallest()), space.cost(space.largest())
     return {
         "space": listed.space,
         "preset": listed.preset,
@@ -96,8 +95,8 @@ def describe(listed: Listed, classes: int) -> dict[str, Any]:
         "in_channels": listed.in_channels,
         "num_classes": classes,
         "size": space.size,
-        "params": [low.params, high.params],
-        "macs": [low.macs, high.macs],
+        "params": list(space.cost_range("params")),
+        "macs": list(space.cost_range("macs")),
         "choices": choices(space),
     }
 

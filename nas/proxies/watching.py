@@ -70,6 +70,7 @@ class Watch(TorchFunctionMode):
             F.conv2d: partial(self._layer, F.conv2d, 1),
             F.conv3d: partial(self._layer, F.conv3d, 1),
             F.batch_norm: self._batch_norm,
+            F.hardsigmoid: _hardsigmoid,
             F.multi_head_attention_forward: partial(self_attention, partial(self._layer, F.linear, -1)),
             **{switch: partial(self._switch, switch) for switch in _SWITCHES},
         }
@@ -114,6 +115,11 @@ def by_batch(
     if x.numel() == x.shape[1]:
         raise UsageError("a batch norm sees one value a channel; give a larger batch or larger images")
     return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+
+
+def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
+    """The same from parts that can be differentiated twice."""
+    return F.relu6(x + 3) / 6
 
 
 def left_out(x: Tensor, *_: Any, **__: Any) -> Tensor:

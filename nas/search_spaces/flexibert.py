@@ -87,6 +87,7 @@ class FlexiBertSpace(SearchSpace):
         UsageError: A count is not positive, choices are not ascending, or heads do not divide a hidden size.
     """
 
+    inputs = "tokens"
     name = "flexibert"
     version = 1
 
@@ -106,8 +107,10 @@ class FlexiBertSpace(SearchSpace):
         c = self.config
         genes = [Gene("hidden", c.hiddens), Gene("depth", c.depths)]
         for layer in range(c.depths[-1]):
-            own = {"operation": OPERATIONS, "heads": c.heads, "width": c.widths, "stack": c.stacks}
-            genes += [Gene(f"layer{layer}.{kind}", choices) for kind, choices in own.items()]
+            genes += [
+                Gene(f"layer{layer}.operation", OPERATIONS), Gene(f"layer{layer}.heads", c.heads),
+                Gene(f"layer{layer}.width", c.widths), Gene(f"layer{layer}.stack", c.stacks),
+            ]  # fmt: skip
         return tuple(genes)
 
     def exists(self, indices: Indices) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces.architecture import Architecture, Value
 from nas.search_spaces.feasible import FeasibleSet
 from nas.search_spaces.goals import Constraint
+from nas.search_spaces.graph import build
 from nas.search_spaces.trellis import Trellis
 
 Indices = NDArray[np.int16]  # [N, D], position of the chosen value in `gene.choices`; -1: the gene does not exist
@@ -28,6 +29,7 @@ KEPT_FEASIBLE_SETS = 4
 class Gene:
     """One decision: its name and its choices, smallest first."""
 
+    inputs: Literal[images, tokens] = "images"  # what its networks take
     name: str
     choices: tuple[Value, ...]
 
@@ -226,6 +228,12 @@ class SearchSpace(ABC):
         if not archs:
             return {"params": np.zeros(0, np.int64), "macs": np.zeros(0, np.int64)}
         return self.costs_of(self.indices(archs))
+
+    @final
+    def cost_range(self, metric: str) -> tuple[int, int]:
+        """The smallest and the largest "params" or "macs" that a member has."""
+        graphs = [build(trellis, metric) for trellis in self.trellises()]
+        return min(graph.base for graph in graphs), max(graph.largest for graph in graphs)
 
     @final
     def feasible(self, constraints: Sequence[Constraint] = ()) -> FeasibleSet:

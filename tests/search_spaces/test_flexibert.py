@@ -73,6 +73,8 @@ def test_size_is_the_number_of_distinct_members() -> None:
     assert tiny().size == len(rows) == 2 * (48 + 48**2)
     assert len(set(tiny().architectures(rows))) == len(rows)
     assert full().size == 2 * (48**2 + 48**4)
+    for metric, values in tiny().costs_of(rows).items():
+        assert tiny().cost_range(metric) == (values.min(), values.max())
 
 
 def test_layers_exist_below_the_depth() -> None:
