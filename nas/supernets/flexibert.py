@@ -28,11 +28,7 @@ SPREAD = 0.02  # standard deviation of fresh weights, as in BERT (Devlin et al. 
 
 def split(x: Tensor, heads: int) -> Tensor:
     """[B, T, h] to [B, n, T, d]."""
-<<<<<<< HEAD
-    return x.reshape(*x.shape[:-1], heads, -1).transpose(1, 2)
-=======
     return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)
->>>>>>> h1
 
 
 def merged(x: Tensor) -> Tensor:
