@@ -37,7 +37,7 @@ EXTRA = {
     "exporting": {"supernets"},
 }
 ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
-HEAVY = ("torch", "optuna", "ray")
+HEAVY = ("torch", "optuna", "ray", "triton")
 
 
 def module_of(path: Path) -> str:
@@ -110,6 +110,14 @@ def test_search_spaces_need_numpy_only() -> None:
         assert roots <= sys.stdlib_module_names | {"numpy", "nas"}, path
 
 
+def test_only_modules_of_kernels_need_triton() -> None:
+    """And they say so by their name, for whoever imports them only where it is installed."""
+    for module, path in MODULES.items():
+        if any(name.split(".")[0] == "triton" for name in imports_of(path)):
+            assert module.startswith("nas.kernels."), module
+            assert module.endswith("_triton"), module
+
+
 def loaded_by(code: str) -> set[str]:
     """Top-level packages that a fresh interpreter has loaded after running `code`."""
     report = "import sys; print('\\n' + ' '.join({name.split('.')[0] for name in sys.modules}))"
@@ -139,6 +147,8 @@ def test_loaded_by_sees_what_is_loaded() -> None:
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if not name.endswith("__main__")))
 def test_every_exported_name_exists(module: str) -> None:
+    if "triton" in imports_of(MODULES[module]):
+        pytest.importorskip("triton", reason="triton is not installed")
     imported = importlib.import_module(module)
     names = getattr(imported, "__all__", [])
     assert len(names) == len(set(names))
