@@ -29,7 +29,7 @@ KEPT_FEASIBLE_SETS = 4
 class Gene:
     """One decision: its name and its choices, smallest first."""
 
-    inputs: Literal[images, tokens] = "images"  # what its networks take
+    inputs: Literal["images", "tokens"] = "images"  # what its networks take
     name: str
     choices: tuple[Value, ...]
 
