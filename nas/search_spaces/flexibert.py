@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class FlexiBertSpace(SearchSpace):
         UsageError: A count is not positive, choices are not ascending, or heads do not divide a hidden size.
     """
 
-    inputs = "tokens"
+    inputs: Literal["images", "tokens"] = "tokens"
     name = "flexibert"
     version = 1
 

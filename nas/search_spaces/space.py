@@ -29,7 +29,6 @@ KEPT_FEASIBLE_SETS = 4
 class Gene:
     """One decision: its name and its choices, smallest first."""
 
-    inputs: Literal["images", "tokens"] = "images"  # what its networks take
     name: str
     choices: tuple[Value, ...]
 
@@ -49,6 +48,7 @@ class SearchSpace(ABC):
     height and width of an image or the most tokens of a text, `in_channels` its channels or the size of the vocabulary.
     """
 
+    inputs: Literal["images", "tokens"] = "images"  # what its networks take
     name: str
     version: int
     preset: str
