@@ -5,7 +5,8 @@ needs the sum over positions to be complete. The references take samples a chunk
 `sign_accumulate_triton.py` completes the sum of a tile in registers, takes its sign, and goes on with the next sample.
 With one position the sign of the product is the product of the signs, and one matrix product does it.
 
-A sum of zero has no sign and neither has a NaN: both count 0. Products of half precision are summed in fp32.
+A sum of zero has no sign and neither has a NaN, as for `torch.sign`: both count 0. Products of half precision are summed
+in fp32.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def linear_signs(inputs: Tensor, grads: Tensor, *, triton: bool | None = None, t
         inputs: [N, L, K].
         grads: Gradient of the summed loss with respect to the outputs, [N, L, M].
         triton: Run the Triton kernel; None: on CUDA, where triton is there and the reference is not as fast.
-        tf32: Let the kernel's products of fp32 lose bits for speed; no sum of the reference heeds it.
+        tf32: Let the kernel's products of fp32 lose bits for speed; the reference does what torch is set to.
 
     Raises:
         UsageError: The tensors do not fit each other, or the kernel is asked for where it cannot run.
@@ -101,7 +102,7 @@ def linear_signs_reference(inputs: Tensor, grads: Tensor) -> Tensor:
     length, k = inputs.shape[1:]
     m = grads.shape[2]
     if length == 1:
-        signs = [x[:, 0].sign().nan_to_num_(0).float() for x in (grads, inputs)]  # halves cannot count to N
+        signs = [x[:, 0].sign().float() for x in (grads, inputs)]  # halves cannot count to N
         return (signs[0].T @ signs[1]).to(torch.int32)
     found = torch.zeros(m, k, dtype=torch.int32, device=grads.device)
     for a, g in _chunks(inputs, grads, m * k):
@@ -153,7 +154,7 @@ def _depthwise_signs(
     found = torch.zeros(m, *kernel, dtype=torch.int32, device=grads.device)
     for x, g in _chunks(inputs, grads, padded + m * rows * columns):
         x = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).unsqueeze(2)
-        g = g.unflatten(1, (channels, m // channels))
+        g = g.reshape(len(g), channels, m // channels, rows, columns)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 down = slice(i * dilation[0], i * dilation[0] + (rows - 1) * stride[0] + 1, stride[0])
@@ -164,7 +165,7 @@ def _depthwise_signs(
 
 def _count(products: Tensor) -> Tensor:
     """The sum of signs over the first axis; overwrites what it is given."""
-    return products.sign_().nansum(0).to(torch.int32)
+    return products.sign_().sum(0).to(torch.int32)
 
 
 def _chunks(inputs: Tensor, grads: Tensor, scalars: int) -> list[tuple[Tensor, Tensor]]:
@@ -172,7 +173,7 @@ def _chunks(inputs: Tensor, grads: Tensor, scalars: int) -> list[tuple[Tensor, T
     if inputs.dtype not in SUMMED_DTYPES:
         inputs, grads = inputs.float(), grads.float()
     size = max(1, CHUNK_BYTES // (max(1, scalars) * grads.element_size()))
-    return list(zip(inputs.split(size), grads.split(size), strict=True))
+    return list(zip(torch.split(inputs, size), torch.split(grads, size), strict=True))
 
 
 def _matched(inputs: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 PROGRAMS = 1024  # what keeps the largest GPUs busy; with fewer tiles the samples are divided
 BLOCK = (16, 64)  # smallest side of a tile, by tl.dot; largest, by registers
+BLOCK_L = 32  # positions a step
+LAUNCH = {"num_warps": 8, "num_stages": 2}  # with fewer warps or more stages compilers for sm_80 and sm_90 spill
 
 
 @triton.jit
@@ -96,14 +98,14 @@ def count_signs(
     if kernel == (1, 1) and stride == (1, 1) and padding == (0, 0):
         x, columns = x.flatten(2).unsqueeze(3), 1  # the compiler sees that positions lie side by side
     block_m, block_k = _side(outputs // groups), _side(fan_in)
-    block_l = 32 if x.dtype == torch.float32 else 64
     tiles = triton.cdiv(outputs // groups, block_m) * triton.cdiv(fan_in, block_k)
     parts = max(1, min(samples, parts or PROGRAMS // (tiles * groups)))
-    with torch.cuda.device_of(x):
+    with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]  # torch has no types here
         _kernel[tiles, parts, groups](
             counts, x, g, samples, positions, columns, outputs // groups, channels, *x.shape[2:], *kernel, *stride,
             *padding, *dilation, *x.stride(), *g.stride(), padded=padding != (0, 0),
-            precision="tf32" if tf32 else "ieee", block_m=block_m, block_k=block_k, block_l=block_l,
+            precision="tf32" if tf32 else "ieee", block_m=block_m, block_k=block_k, block_l=BLOCK_L,
+            **LAUNCH,
         )  # fmt: skip
     return counts
 
