@@ -136,11 +136,28 @@ def conv2d_signs_reference(
         if taps == 1 and stride == (1, 1) and padding == (0, 0):
             a = x.reshape(len(x), channels, positions)
         else:
-            a = F.unfold(x, kernel, dilation=dilation, padding=padding, stride=stride)
+            a = _unfolded(x, kernel, stride, padding, dilation)
         a = a.reshape(len(x), groups, fan_in, positions)
         g = g.reshape(len(x), groups, m // groups, positions)
         found += _count(torch.matmul(g, a.mT))
     return found.view(m, channels // groups, *kernel)
+
+
+def _unfolded(
+    x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> Tensor:
+    """[N, C, taps, H', W']: what `F.unfold` gives, by one copy a tap, which on the CPU is several times as fast."""
+    n, channels, height, width = x.shape
+    rows = (height + 2 * padding[0] - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
+    columns = (width + 2 * padding[1] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
+    x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    found = x.new_empty(n, channels, kernel[0] * kernel[1], rows, columns)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            down = slice(i * dilation[0], i * dilation[0] + (rows - 1) * stride[0] + 1, stride[0])
+            right = slice(j * dilation[1], j * dilation[1] + (columns - 1) * stride[1] + 1, stride[1])
+            found[:, :, i * kernel[1] + j] = x[:, :, down, right]
+    return found
 
 
 def _depthwise_signs(
