@@ -138,6 +138,31 @@ def populations() -> str:
     return table(head, body) + differing
 
 
+def proxies() -> str:
+    """Means over seeds, best first; published correlations are those of the same networks."""
+    groups: dict[tuple[str, int, int], list[Row]] = {}
+    for r in newest("proxies_nasbench201"):
+        groups.setdefault((r["key"]["proxy"], r["key"]["networks"], r["key"]["images"]), []).append(r["values"])
+    body = []
+    for (proxy, networks, images), values in groups.items():
+        mean = lambda name, values=values: _mean([v.get(name) for v in values])
+        body.append(
+            [proxy, networks, images, len(values), mean("spearman"), mean("kendall"), mean("partial_spearman"),
+             mean("top_spearman"), _mean([100 * v["best_of_100"] for v in values]), mean("seconds"),
+             mean("spearman_to_validation"), mean("published_spearman")]
+        )  # fmt: skip
+    head = [
+        "proxy", "networks", "images", "seeds", "Spearman", "Kendall", "partial", "top tenth", "best of 100, %",
+        "s a network", "to validation", "published",
+    ]  # fmt: skip
+    return table(head, sorted(body, key=lambda line: -(line[4] if isinstance(line[4], float) else -2.0)))
+
+
+def _mean(values: list[float | None]) -> float | str:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else ""
+
+
 # File of rows -> (title, command, what to know, how to show it).
 SECTIONS = {
     "search_digits": (
@@ -192,6 +217,28 @@ SECTIONS = {
         "Training on two workers", "python -m benchmarks.distributed_training",
         "Against one process on the whole batch; collective calls of a step; time of a step.",
         lambda: facts("distributed_training"),
+    ),
+    "proxies_nasbench201": (
+        "Proxies on NAS-Bench-201", "python -m benchmarks.proxies_nasbench201",
+        "Cells drawn among the 9,445 that are unique, at full width and depth, CIFAR-10 images (JPEG q75), weights as "
+        "torch draws them; test accuracy after 200 epochs. Partial: given the parameters. The last two columns compare "
+        "with the validation accuracy that NAS-Bench-Suite-Zero's scores came with: ours, and theirs for the same "
+        "networks. A proxy that does not beat params says little.",
+        proxies,
+    ),
+    "proxies_flexibert": (
+        "Proxies on FlexiBERT's encoders", "python -m benchmarks.proxies_flexibert",
+        "250 encoders with GLUE scores; words of WikiText-2. Intervals: 2,000 paired draws with replacement.",
+        lambda: facts("proxies_flexibert"),
+    ),
+    "proxy_speed": (
+        "What proxies cost", "python -m benchmarks.proxy_speed",
+        "All sides in one process, medians over networks. Passes are forward-backward passes of the same network and "
+        "batch.", lambda: facts("proxy_speed"),
+    ),
+    "searchers_nasbench201": (
+        "Searchers on NAS-Bench-201's table, alone and assisted", "python -m benchmarks.searchers_nasbench201",
+        "Best validation accuracy after so many networks; means over seeds.", lambda: facts("searchers_nasbench201"),
     ),
     "gpu_suite": ("On a GPU", "python -m benchmarks.gpu_suite", "", lambda: facts("gpu_suite")),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nas import data, errors, evaluation, report, search_spaces, searchers, supernets, training
+    from nas import data, errors, evaluation, proxies, report, search_spaces, searchers, supernets, training
     from nas.exporting import export, load
     from nas.study import Study
 
@@ -23,6 +23,7 @@ __all__ = [
     "evaluation",
     "export",
     "load",
+    "proxies",
     "report",
     "search_spaces",
     "searchers",

@@ -21,11 +21,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 # The order of ARCHITECTURE.md, top first: a part may import those of later rows, and what EXTRA adds.
 ORDER = (
     ("cli",),
-    ("study", "report"),
+    ("study", "report", "proxy_report"),
     ("ledger",),
-    ("evaluation", "searchers", "supernets", "exporting"),
+    ("evaluation", "proxies", "searchers", "supernets", "exporting"),
     ("training",),
-    ("relaxation", "data"),
+    ("relaxation", "kernels", "data"),
     ("search_spaces",),
     ("errors",),
 )
@@ -33,11 +33,11 @@ EXTRA = {
     "cli": {"__init__"},
     "study": {"report"},
     "ledger": {"__init__"},
-    "evaluation": {"supernets"},
+    "evaluation": {"supernets", "proxies"},
     "exporting": {"supernets"},
 }
 ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
-HEAVY = ("torch", "optuna", "ray")
+HEAVY = ("torch", "optuna", "ray", "triton")
 
 
 def module_of(path: Path) -> str:
@@ -89,6 +89,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_the_order_would_catch_a_wrong_import() -> None:
     assert "supernets" not in allowed("searchers")
     assert "searchers" not in allowed("supernets")
+    assert "supernets" not in allowed("proxies")
     assert "exporting" not in allowed("evaluation")
     assert allowed("evaluation") >= {"supernets", "training", "search_spaces", "errors"}
     assert allowed("errors") == {"errors"}
@@ -107,6 +108,14 @@ def test_search_spaces_need_numpy_only() -> None:
     for path in (ROOT / "search_spaces").rglob("*.py"):
         roots = {name.split(".")[0] for name in imports_of(path)}
         assert roots <= sys.stdlib_module_names | {"numpy", "nas"}, path
+
+
+def test_only_modules_of_kernels_need_triton() -> None:
+    """And they say so by their name, for whoever imports them only where it is installed."""
+    for module, path in MODULES.items():
+        if any(name.split(".")[0] == "triton" for name in imports_of(path)):
+            assert module.startswith("nas.kernels."), module
+            assert module.endswith("_triton"), module
 
 
 def loaded_by(code: str) -> set[str]:
@@ -138,6 +147,8 @@ def test_loaded_by_sees_what_is_loaded() -> None:
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if not name.endswith("__main__")))
 def test_every_exported_name_exists(module: str) -> None:
+    if "triton" in imports_of(MODULES[module]):
+        pytest.importorskip("triton", reason="triton is not installed")
     imported = importlib.import_module(module)
     names = getattr(imported, "__all__", [])
     assert len(names) == len(set(names))

@@ -18,13 +18,14 @@ from nas.cli.evaluate import evaluate
 from nas.cli.export import export
 from nas.cli.finetune import finetune
 from nas.cli.profile import profile
+from nas.cli.proxies import proxies
 from nas.cli.search import search
 from nas.cli.spaces import spaces
 from nas.cli.train import train
 from nas.errors import UnknownName
 from nas.evaluation.allocator import keep_freed_memory
 
-COMMANDS = (spaces, train, search, evaluate, finetune, export, profile)
+COMMANDS = (spaces, train, search, evaluate, finetune, export, profile, proxies)
 
 app = typer.Typer(
     help="Train one supernet once, find the sub-network that fits each device, export a plain checkpoint.",

@@ -45,6 +45,20 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
         yield update
 
 
+@contextmanager
+def count_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar that counts; gives what to call after each."""
+    with _bar() as bar:
+        task = bar.add_task(title, total=total, note="")
+
+        def step() -> None:
+            bar.advance(task)
+            done = round(bar.tasks[0].completed)
+            bar.update(task, note=f"{done} of {total}, {_left(bar.tasks[0].time_remaining or 0)}")
+
+        yield step
+
+
 def _savings(p: SearchProgress) -> str:
     """A second line: workers, and how much less was computed than one by one."""
     if p.totals is None or p.workers is None or not p.totals.architectures:

@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
+from nas.cli.refusals import check_alone, check_untrained
 from nas.cli.train import Epochs, Preset, Resume, Rule, Space, TrainImages, Wish, task, trained
 from nas.cli.workers import (
     Asynchronous,
@@ -46,16 +48,26 @@ def search(
     train_images: TrainImages = None,
     supernet: Annotated[Path | None, typer.Option("--supernet", help="Search the supernet of this folder.")] = None,
     searcher: Annotated[
-        str, typer.Option("--searcher", help="nsga2, evolution, random, coarse_to_fine, tpe, gp or nsga3.")
+        str, typer.Option("--searcher", help="nsga2, evolution, random, local, coarse_to_fine, tpe, gp or nsga3.")
     ] = "nsga2",
     objective: Annotated[
-        list[str], typer.Option("--objective", help="A metric to improve, such as accuracy or min:latency_ms; repeat.")
+        list[str],
+        typer.Option("--objective", help="A metric to improve: accuracy, min:latency_ms, gradsign, ...; repeat."),
     ] = ["accuracy", "min:macs"],  # noqa: B006  # typer reads the default, nothing changes it
     constraint: Annotated[
         list[str], typer.Option("--constraint", help="A bound, such as 'macs<=3e6' or 'latency_ms<=5'; repeat.")
     ] = [],  # noqa: B006
     trials: Annotated[int, typer.Option("--trials", min=1, help="Architectures to evaluate.")] = 500,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Architectures the searcher proposes at a time.")] = 32,
+    table: Annotated[
+        Path | None, typer.Option("--table", help="A benchmark's table answers; nothing is trained.")
+    ] = None,
+    assist: Annotated[
+        str | None, typer.Option("--assist", help="Evaluate only the best of 10 proposals by this proxy.")
+    ] = None,
+    proxy_images: Annotated[
+        int, typer.Option("--proxy-images", min=2, help="Images, or windows of a text, that proxies see.")
+    ] = 64,
     rule: Rule = None,
     epochs: Epochs = None,
     out: Out = None,
@@ -79,14 +91,41 @@ def search(
 ) -> None:
     """Train a supernet if there is none, search it, test the front, draw it."""
     from nas import search_spaces, searchers
-    from nas.cli import runs
+    from nas.cli import runs, zero_shot
+    from nas.cli.sources import scored_task
 
     began = time.monotonic()
     objectives = [search_spaces.Objective.parse(text) for text in objective]
     constraints = [search_spaces.Constraint.parse(text) for text in constraint]
-    check_measured([*objectives, *constraints])
-    builder = searchers.get(searcher)
+    goals: list[Objective | Constraint] = [*objectives, *constraints]
     chosen = resolve_device(device)
+    seen = partial(scored_task, space, data, preset, supernet, images=proxy_images, seed=seed or 0)
+    if zero_shot.asked(goals, table):
+        zero_shot.check_goals(goals, table)
+        check_untrained(
+            supernet=supernet, rule=rule, epochs=epochs, train_images=train_images, workers=workers, ray=ray,
+            racing=racing or None, asynchronous=asynchronous or None, memory=memory,
+        )  # fmt: skip
+        searchers.get(searcher)
+        shown = seen()
+        shown.space.feasible([c for c in constraints if c.metric in ("params", "macs")])
+        directory = out or runs.default_out(f"zero-shot-{shown.space.name}", shown.spec)
+        builder = zero_shot.assisted(searcher, assist, lambda: shown, device=chosen, seed=seed or 0)
+        result, front = zero_shot.search_untrained(
+            shown, builder, objectives, constraints, table=table, trials=trials, batch=batch, seed=seed or 0,
+            directory=directory, storage=storage, resume=resume, device=chosen,
+        )  # fmt: skip
+        facts: dict[str, Any] = {
+            "space": shown.space.name, "preset": shown.space.preset, "data": shown.spec, "searcher": searcher,
+            "assist": assist, "proxy_images": len(shown.x), "table": None if table is None else str(table),
+            "seed": seed or 0, "device": chosen,
+        }  # fmt: skip
+        zero_shot.report_untrained(
+            directory, result, front, objectives, constraints, facts, began=began, as_json=as_json
+        )
+        return
+    check_measured(goals)
+    builder = searchers.get(searcher)
     crew = crew_of(
         workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
         found=chosen, goals=[*objectives, *constraints], racing=racing,
@@ -109,6 +148,8 @@ def search(
     if stored is None:
         stored = trained(directory, members, images, wish, device=chosen, resume=resume)
         training_s = time.monotonic() - began
+    if assist is not None:
+        builder = zero_shot.assisted(searcher, assist, seen, device=chosen, seed=seed)
     result, front = _searched(
         stored, images, builder, objectives, constraints, trials=trials, batch=batch, seed=seed,
         directory=directory, storage=storage, resume=resume, crew=crew, device=chosen, racing=race,
@@ -119,6 +160,7 @@ def search(
         "preset": members.preset,
         "data": images.spec,
         "searcher": searcher,
+        "assist": assist,
         "seed": seed,
         "device": crew.device if crew is not None else chosen,
         "weights": stored.digest,
@@ -155,17 +197,6 @@ def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) 
                 f"--racing may stop those who meet {bound}; use bounds on params and macs, or leave it out"
             )
     return Racing(tuple(objectives))
-
-
-def check_alone(**given: object) -> None:
-    """Refuse options that say how to train, beside --supernet.
-
-    Raises:
-        UsageError: Names the first.
-    """
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"--{name.replace('_', '-')} has no place beside --supernet, which brings its own")
 
 
 def _searched(

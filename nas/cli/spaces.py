@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from nas.cli.common import Debug, Device, Json, Seed, emit
+from nas.cli.common import Debug, Device, Json, Seed, emit, say
+from nas.errors import UsageError
 
 if TYPE_CHECKING:
     from nas.search_spaces import SearchSpace
 
 
+IMAGE_CHANNELS = 3
+
+
+class Listed(NamedTuple):
+    """A preset with the task that it is shown with.
+
+    Args:
+        space: The space's name.
+        preset: The preset's.
+        summary: One line.
+        inputs: What the networks take.
+        input_size: Height and width of images, or tokens of a text.
+        in_channels: Channels, or the size of the vocabulary.
+    """
+
+    space: str
+    preset: str
+    summary: str
+    inputs: Literal["images", "tokens"]
+    input_size: int
+    in_channels: int
+
+
 def spaces(
     input_size: Annotated[
-        int | None, typer.Option("--input-size", min=1, help="Fit the presets to images of N x N; default: their own.")
+        int | None,
+        typer.Option("--input-size", min=1, help="Fit presets for images to images of N x N; default: their own."),
     ] = None,
-    in_channels: Annotated[int, typer.Option("--in-channels", min=1, help="Channels of the images.")] = 3,
+    in_channels: Annotated[int, typer.Option("--in-channels", min=1, help="Channels of the images.")] = IMAGE_CHANNELS,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 10,
     as_json: Json = False,
     seed: Seed = None,
@@ -24,36 +49,54 @@ def spaces(
     debug: Debug = False,
 ) -> None:
     """List the search spaces: presets, exact sizes, choices, and the range of costs."""
-    rows = [
-        describe(name, preset, summary, input_size or own, in_channels, classes)
-        for name, preset, summary, own in presets()
-    ]
+    rows, refused = list[dict[str, Any]](), list[str]()
+    for listed in presets():
+        if listed.inputs == "images":
+            listed = listed._replace(input_size=input_size or listed.input_size, in_channels=in_channels)
+        try:
+            rows.append(describe(listed, classes))
+        except UsageError as error:
+            refused.append(f"{listed.space} --preset {listed.preset} is left out: {error}")
+    if not any(row["inputs"] == "images" for row in rows):
+        raise UsageError(refused[0])
+    for reason in refused:
+        say(reason)
     emit({"spaces": rows}, as_json=as_json, human=[text(row) for row in rows])
 
 
-def presets() -> list[tuple[str, str, str, int]]:
-    """(space, preset, summary, own image size) of every preset."""
-    from nas.search_spaces import mobilenet_presets
+def presets() -> list[Listed]:
+    """Every preset of every space, at its own input size."""
+    from nas.search_spaces import flexibert, mobilenet_presets, nasbench201
 
-    return [("mobilenet", name, p.summary, p.input_size) for name, p in mobilenet_presets.PRESETS.items()]
+    return [
+        *(Listed("mobilenet", name, p.summary, "images", p.input_size, IMAGE_CHANNELS)
+          for name, p in mobilenet_presets.PRESETS.items()),
+        *(Listed("nasbench201", name, p.summary, "images", p.input_size, IMAGE_CHANNELS)
+          for name, p in nasbench201.PRESETS.items()),
+        *(Listed("flexibert", name, p.summary, "tokens", p.input_size, p.in_channels)
+          for name, p in flexibert.PRESETS.items()),
+    ]  # fmt: skip
 
 
-def describe(name: str, preset: str, summary: str, input_size: int, in_channels: int, classes: int) -> dict[str, Any]:
+def describe(listed: Listed, classes: int) -> dict[str, Any]:
     """One preset as a document; `size` is an exact integer."""
     from nas.search_spaces import get
 
-    space = get(name, input_size=input_size, in_channels=in_channels, num_classes=classes, preset=preset)
-    low, high = space.cost(space.smallest()), space.cost(space.largest())
+    space = get(
+        listed.space, input_size=listed.input_size, in_channels=listed.in_channels, num_classes=classes,
+        preset=listed.preset,
+    )  # fmt: skip
     return {
-        "space": name,
-        "preset": preset,
-        "summary": summary,
-        "input_size": input_size,
-        "in_channels": in_channels,
+        "space": listed.space,
+        "preset": listed.preset,
+        "summary": listed.summary,
+        "inputs": listed.inputs,
+        "input_size": listed.input_size,
+        "in_channels": listed.in_channels,
         "num_classes": classes,
         "size": space.size,
-        "params": [low.params, high.params],
-        "macs": [low.macs, high.macs],
+        "params": list(space.cost_range("params")),
+        "macs": list(space.cost_range("macs")),
         "choices": choices(space),
     }
 
@@ -69,8 +112,7 @@ def text(row: dict[str, Any]) -> str:
 
     lines = [
         f"{row['space']} --preset {row['preset']}: {row['summary']}",
-        f"  {row['size']:,} architectures for {row['input_size']}x{row['input_size']} images of "
-        f"{row['in_channels']} channels and {row['num_classes']} classes",
+        f"  {row['size']:,} architectures for {_task(row)} and {row['num_classes']} classes",
         "  " + ", ".join(f"{m} {human(m, row[m][0])} to {human(m, row[m][1])}" for m in ("params", "macs")),
     ]
     grouped: dict[str, list[str]] = {}
@@ -79,6 +121,13 @@ def text(row: dict[str, Any]) -> str:
         grouped.setdefault(f"{kind} {{{', '.join(map(str, values))}}}", []).append(gene)
     lines += [f"  {label}: {_genes(names)}" for label, names in grouped.items()]
     return "\n".join(lines) + "\n"
+
+
+def _task(row: dict[str, Any]) -> str:
+    size, channels = row["input_size"], row["in_channels"]
+    if row["inputs"] == "tokens":
+        return f"{size} tokens of {channels:,} words"
+    return f"{size}x{size} images of {channels} channels"
 
 
 def _genes(names: list[str]) -> str:

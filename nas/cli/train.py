@@ -160,9 +160,10 @@ def trained(
     """
     from nas.cli import runs
     from nas.ledger import DriverLock
-    from nas.supernets import load, rules
+    from nas.supernets import check_shared, load, rules
 
     rules.get(wish.rule or DEFAULT_RULE)
+    check_shared(space)
     folder = directory / runs.SUPERNET
     if (folder / runs.SUPERNET_DOCUMENT).exists():
         stored = load(folder)

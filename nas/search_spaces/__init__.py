@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces import mobilenet_presets
+from nas.search_spaces import flexibert, mobilenet_presets, nasbench201
 from nas.search_spaces.architecture import Architecture, Value
+from nas.search_spaces.flexibert import FlexiBertSpace
 from nas.search_spaces.goals import METRICS, Constraint, Direction, Objective
 from nas.search_spaces.mobilenet import MobileNetSpace
+from nas.search_spaces.nasbench201 import NasBench201Space
 from nas.search_spaces.space import ABSENT, Cost, Gene, Indices, SearchSpace
 
 __all__ = [
@@ -20,9 +23,11 @@ __all__ = [
     "Constraint",
     "Cost",
     "Direction",
+    "FlexiBertSpace",
     "Gene",
     "Indices",
     "MobileNetSpace",
+    "NasBench201Space",
     "Objective",
     "SearchSpace",
     "Value",
@@ -30,8 +35,16 @@ __all__ = [
     "get",
 ]
 
-SPACES = {"mobilenet": mobilenet_presets.build}
-_READERS = {"mobilenet": MobileNetSpace.from_json}
+SPACES: dict[str, Callable[..., SearchSpace]] = {
+    "mobilenet": mobilenet_presets.build,
+    "nasbench201": nasbench201.build,
+    "flexibert": flexibert.build,
+}
+_READERS: dict[str, Callable[[dict[str, Any]], SearchSpace]] = {
+    "mobilenet": MobileNetSpace.from_json,
+    "nasbench201": NasBench201Space.from_json,
+    "flexibert": FlexiBertSpace.from_json,
+}
 
 
 def get(name: str, *, input_size: int, in_channels: int, num_classes: int, preset: str | None = None) -> SearchSpace:
@@ -39,14 +52,14 @@ def get(name: str, *, input_size: int, in_channels: int, num_classes: int, prese
 
     Args:
         name: A key of `SPACES`.
-        input_size: Height and width of the images.
-        in_channels: Their channels.
+        input_size: Height and width of the images; for texts the most tokens of a sequence.
+        in_channels: Channels of the images; for texts the size of the vocabulary.
         num_classes: Number of classes.
-        preset: A ready-made configuration; None chooses by the image size.
+        preset: A ready-made configuration; None takes the space's own default, which may follow the input size.
 
     Raises:
         UnknownName: No such space or preset.
-        UsageError: A count is not positive or the images are too small.
+        UsageError: A count is not positive, or the space cannot take images of this size.
     """
     if name not in SPACES:
         raise UnknownName("space", name, SPACES)

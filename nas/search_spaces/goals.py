@@ -11,6 +11,13 @@ from nas.errors import UnknownName, UsageError
 
 Direction = Literal["max", "min"]
 
+# Zero-shot scores, see `nas.proxies`.
+SCORES = (
+    "gradsign", "wpca", "vpca", "synflow", "snip", "grasp", "fisher", "grad_norm", "jacob_cov", "epe_nas", "nwot",
+    "zen", "l2_norm", "plain", "zico", "meco", "swap", "ntk_condition", "linear_regions", "az_expressivity",
+    "az_progressivity", "az_trainability",
+)  # fmt: skip
+
 # Every metric that an evaluator may report, with the direction in which it is better.
 METRICS: dict[str, Direction] = {
     "accuracy": "max",
@@ -19,6 +26,7 @@ METRICS: dict[str, Direction] = {
     "macs": "min",
     "latency_ms": "min",
     "peak_mem_bytes": "min",
+    **dict.fromkeys(SCORES, "max"),
 }
 
 

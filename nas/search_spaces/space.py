@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces.architecture import Architecture, Value
 from nas.search_spaces.feasible import FeasibleSet
 from nas.search_spaces.goals import Constraint
+from nas.search_spaces.graph import build
 from nas.search_spaces.trellis import Trellis
 
 Indices = NDArray[np.int16]  # [N, D], position of the chosen value in `gene.choices`; -1: the gene does not exist
@@ -43,9 +44,11 @@ class SearchSpace(ABC):
     """A finite, versioned set of architectures for one task.
 
     A space states its genes, which of them exist, what an architecture costs and its trellis;
-    sampling, variation, encoding and JSON follow from these.
+    sampling, variation, encoding and JSON follow from these. Its task is one of images or of texts: `input_size` is the
+    height and width of an image or the most tokens of a text, `in_channels` its channels or the size of the vocabulary.
     """
 
+    inputs: Literal["images", "tokens"] = "images"  # what its networks take
     name: str
     version: int
     preset: str
@@ -225,6 +228,12 @@ class SearchSpace(ABC):
         if not archs:
             return {"params": np.zeros(0, np.int64), "macs": np.zeros(0, np.int64)}
         return self.costs_of(self.indices(archs))
+
+    @final
+    def cost_range(self, metric: str) -> tuple[int, int]:
+        """The smallest and the largest "params" or "macs" that a member has."""
+        graphs = [build(trellis, metric) for trellis in self.trellises()]
+        return min(graph.base for graph in graphs), max(graph.largest for graph in graphs)
 
     @final
     def feasible(self, constraints: Sequence[Constraint] = ()) -> FeasibleSet:

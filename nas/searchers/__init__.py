@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from nas.errors import UnknownName
+from nas.searchers.assisted import Assisted
 from nas.searchers.coarse_to_fine import CoarseToFine
 from nas.searchers.evolution import Evolution
 from nas.searchers.history import History, Problem, Trial
+from nas.searchers.local_search import LocalSearch
 from nas.searchers.nsga2 import NSGA2
 from nas.searchers.optuna_adapter import OptunaSampler
 from nas.searchers.pareto import crowding_distance, hypervolume, knee, non_dominated_ranks, pareto_front
@@ -18,10 +20,12 @@ from nas.searchers.strategy import Strategy
 __all__ = [
     "NSGA2",
     "SEARCHERS",
+    "Assisted",
     "Builder",
     "CoarseToFine",
     "Evolution",
     "History",
+    "LocalSearch",
     "OptunaSampler",
     "Problem",
     "Random",
@@ -40,6 +44,7 @@ SEARCHERS: dict[str, Strategy] = {
     "random": Random(),
     "evolution": Evolution(),
     "nsga2": NSGA2(),
+    "local": LocalSearch(),
     "coarse_to_fine": CoarseToFine(),
     "tpe": OptunaSampler("tpe", startup=10),
     "gp": OptunaSampler("gp", startup=10),

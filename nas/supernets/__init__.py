@@ -1,17 +1,22 @@
 """Shared weights of a whole space: elastic networks, calibration, extraction, training rules."""
 
 from nas.supernets.calibration import calibrate, calibration_batch, equal_parts
+from nas.supernets.flexibert import FlexiBert
 from nas.supernets.mobilenet import MobileNetSupernet
+from nas.supernets.nasbench201 import NasBench201
 from nas.supernets.rules import RULES
+from nas.supernets.standalone import network
 from nas.supernets.statistics import Statistics, pool
 from nas.supernets.steps import Regularisation, Step
-from nas.supernets.storage import StoredSupernet, build, load, save
+from nas.supernets.storage import StoredSupernet, build, check_shared, load, save
 from nas.supernets.supernet import Supernet
 from nas.supernets.training import train, train_alone
 
 __all__ = [
     "RULES",
+    "FlexiBert",
     "MobileNetSupernet",
+    "NasBench201",
     "Regularisation",
     "Statistics",
     "Step",
@@ -20,8 +25,10 @@ __all__ = [
     "build",
     "calibrate",
     "calibration_batch",
+    "check_shared",
     "equal_parts",
     "load",
+    "network",
     "pool",
     "save",
     "train",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nas.data import Preprocessing
-from nas.errors import CheckpointError, NasError
+from nas.errors import CheckpointError, NasError, UsageError
 from nas.search_spaces import MobileNetSpace, SearchSpace, from_json
 from nas.supernets.mobilenet import MobileNetSupernet
 from nas.supernets.supernet import Supernet
 
 FORMAT = "nas-supernet-1"
 WEIGHTS, DOCUMENT = "supernet.safetensors", "supernet.json"
+SUPERNETS: dict[type[SearchSpace], Callable[..., Supernet]] = {MobileNetSpace: MobileNetSupernet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,27 @@ def build(space: SearchSpace, *, seed: int) -> Supernet:
     """A supernet with fresh weights for `space`.
 
     Raises:
-        CheckpointError: No supernet exists for this kind of space.
+        UsageError: This kind of space has none.
     """
-    if not isinstance(space, MobileNetSpace):
-        raise CheckpointError(f"no supernet is built for spaces of kind {space.name!r}")
-    return MobileNetSupernet(space, seed=seed)
+    return _builder(space)(space, seed=seed)
+
+
+def check_shared(space: SearchSpace) -> None:
+    """Refuse a space whose networks share no weights, before anything is done for it.
+
+    Raises:
+        UsageError: Says what can be done with it.
+    """
+    _builder(space)
+
+
+def _builder(space: SearchSpace) -> Callable[..., Supernet]:
+    if type(space) not in SUPERNETS:
+        raise UsageError(
+            f"space {space.name!r} has stand-alone networks only, no supernet to train or search; score them with a "
+            "proxy (--objective gradsign), or take --space mobilenet"
+        )
+    return SUPERNETS[type(space)]
 
 
 def save(directory: Path, supernet: Supernet, *, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> str:

@@ -2,22 +2,28 @@ from __future__ import annotations
 
 import math
 
-from nas.search_spaces import get, mobilenet_presets
-from tests.cli.calling import nas
+import pytest
+
+from nas.search_spaces import SPACES, flexibert, get, mobilenet_presets, nasbench201
+from tests.cli.calling import nas, one_line
 
 
 def test_every_preset_with_its_exact_size() -> None:
     rows = nas("spaces", "--json").document["spaces"]
-    assert [row["preset"] for row in rows] == list(mobilenet_presets.PRESETS)
+    modules = {"mobilenet": mobilenet_presets, "nasbench201": nasbench201, "flexibert": flexibert}
+    listed = [(name, preset) for name, module in modules.items() for preset in module.PRESETS]
+    assert [(row["space"], row["preset"]) for row in rows] == listed
+    assert list(dict(listed)) == list(SPACES)
     for row in rows:
-        space = get(row["space"], input_size=row["input_size"], in_channels=3, num_classes=10, preset=row["preset"])
+        task = {"input_size": row["input_size"], "in_channels": row["in_channels"], "num_classes": row["num_classes"]}
+        space = get(row["space"], **task, preset=row["preset"])
         assert row["size"] == space.size
         assert row["choices"] == {gene.name: list(gene.choices) for gene in space.genes}
-        assert row["macs"] == [space.cost(space.smallest()).macs, space.cost(space.largest()).macs]
+        assert (row["params"], row["macs"]) == tuple(list(space.cost_range(metric)) for metric in ("params", "macs"))
 
 
 def test_the_full_preset_is_as_large_as_published() -> None:
-    rows = {row["preset"]: row for row in nas("spaces", "--json").document["spaces"]}
+    rows = {row["preset"]: row for row in nas("spaces", "--json").document["spaces"] if row["space"] == "mobilenet"}
     # Cai et al. 2020: per stage, 2 to 4 blocks of 9 choices each; 5 stages, and the resolutions.
     assert rows["ofa"]["size"] == 4 * (9**2 + 9**3 + 9**4) ** 5
     assert rows["ofa"]["size"] > 10**19
@@ -37,3 +43,27 @@ def test_people_get_a_text_with_the_size() -> None:
     assert outcome.code == 0
     assert f"{size:,} architectures" in outcome.out
     assert math.log10(size) > 3
+
+
+def test_texts_are_counted_in_tokens_and_keep_their_own_length() -> None:
+    outcome = nas("spaces", "--input-size", 8)
+    assert "15,625 architectures for 8x8 images of 3 channels and 10 classes" in outcome.out
+    assert "10,621,440 architectures for 128 tokens of 30,522 words and 10 classes" in outcome.out
+    assert outcome.err == ""
+
+
+def test_a_preset_that_cannot_take_the_images_is_left_out_and_named() -> None:
+    outcome = nas("spaces", "--json", "--input-size", 10)
+    assert outcome.code == 0
+    assert {row["space"] for row in outcome.document["spaces"]} == {"mobilenet", "flexibert"}
+    lines = outcome.err.splitlines()
+    assert [line.partition(" is left out: ")[0] for line in lines] == [
+        f"nasbench201 --preset {name}" for name in nasbench201.PRESETS
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_images_that_no_space_takes_are_an_error(size: int) -> None:
+    outcome = nas("spaces", "--input-size", size)
+    assert outcome.code == 2
+    assert f"images must be at least 4x4, got {size}x{size}" in one_line(outcome)

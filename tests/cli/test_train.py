@@ -67,6 +67,18 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, words: list[str], code:
     assert not list(tmp_path.rglob("supernet.*"))
 
 
+@pytest.mark.parametrize("command", ["train", "search"])
+@pytest.mark.parametrize("space", ["nasbench201", "flexibert"])
+def test_spaces_of_standalone_networks_say_what_to_do(tmp_path: Path, command: str, space: str) -> None:
+    out = tmp_path / "run"
+    outcome = nas(command, "--space", space, "--data", "digits", "--out", out)
+    assert outcome.code == 2
+    line = one_line(outcome)
+    assert f"space '{space}' has stand-alone networks only" in line
+    assert "--objective gradsign" in line
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("arrays", "hint"),
     [

@@ -155,9 +155,14 @@ class SearchSpaceContract:
         with pytest.raises(InfeasibleBudget) as error:
             space.feasible([Constraint(metric, "<=", -1)])
         smallest = error.value.reach
-        assert smallest is not None
+        assert smallest == space.cost_range(metric)[0]
         assert f"{smallest:,}" in str(error.value)
         rows = space.feasible([Constraint(metric, "<=", smallest)]).sample(np.random.default_rng(0), 3)
         assert (space.costs_of(rows)[metric] == smallest).all()
         with pytest.raises(InfeasibleBudget):
             space.feasible([Constraint(metric, "<=", smallest - 1)])
+        largest = space.cost_range(metric)[1]
+        rows = space.feasible([Constraint(metric, ">=", largest)]).sample(np.random.default_rng(0), 3)
+        assert (space.costs_of(rows)[metric] == largest).all()
+        with pytest.raises(InfeasibleBudget):
+            space.feasible([Constraint(metric, ">=", largest + 1)])

@@ -1,0 +1,74 @@
+"""How well proxies order NAS-Bench-201's networks, beside parameters, and beside the published scores.
+
+500 of the 9,445 unique cells, the same for all seeds; accuracies after 200 epochs on CIFAR-10's test set. GradSign gets
+as many images as its paper, all others 64. "published" are the scores of NAS-Bench-Suite-Zero for the same networks,
+compared with the validation accuracy that they came with.
+
+    NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --jobs 2
+    NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --networks 20 --seeds 1
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks import nasbench201_scores as bench
+from benchmarks import rows
+from nas.evaluation.table import read_csv
+from nas.proxies import COMBINED, PROXIES, aggregate, agreement
+
+NAME = "proxies_nasbench201"
+IMAGES, GRADSIGN_IMAGES = 64, 128
+OTHERS = [name for name in PROXIES if name not in ("gradsign", "wpca", "vpca", "grasp", "zen")]
+SLOW = ["grasp", "zen"]
+# The columns of the published scores.
+PUBLISHED = {
+    "epe_nas": "epe_nas", "fisher": "fisher", "macs": "flops", "grad_norm": "grad_norm", "grasp": "grasp",
+    "jacob_cov": "jacov", "l2_norm": "l2_norm", "nwot": "nwot", "params": "params", "plain": "plain", "snip": "snip",
+    "synflow": "synflow", "zen": "zen",
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=int, default=500)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", default="gradsign,others,slow", help="which scores to compute")
+    words = parser.parse_args()
+    numbers = bench.subset(words.networks, 0)
+    truth = {row["idx"]: float(row["c10_test_200ep"]) for row in read_csv(bench.FULL, ["idx", "c10_test_200ep"])}
+    published = {row["idx"]: row for row in bench.unique()}
+    accuracy = np.array([truth[n] for n in numbers]) / 100
+    params = np.array([float(published[n]["c10_params"]) for n in numbers])
+    validation = np.array([float(published[n]["c10_val_acc_200ep"]) for n in numbers])
+    wanted = {"gradsign": (["gradsign"], GRADSIGN_IMAGES), "others": (OTHERS, IMAGES), "slow": (SLOW, IMAGES)}
+    for seed in range(words.seeds):
+        for group in words.only.split(","):
+            names, images = wanted[group]
+            found = bench.scores(numbers, names, images=images, seed=seed, jobs=words.jobs)
+            columns = {name: np.array([found[n]["scores"][name] for n in numbers]) for name in names}
+            seconds = {name: float(np.mean([found[n]["seconds"][name] for n in numbers])) for name in names}
+            for name, parts in COMBINED.items():
+                if set(parts) <= columns.keys():
+                    columns[name] = aggregate({part: columns[part] for part in parts})
+                    seconds[name] = sum(seconds[part] for part in parts)
+            for name, column in columns.items():
+                values = asdict(agreement(column, accuracy, params)) | {"seconds": seconds[name]}
+                if name in PUBLISHED:
+                    theirs = np.array([float(published[n]["c10_" + PUBLISHED[name]] or "nan") for n in numbers])
+                    known = np.isfinite(theirs)
+                    values["published_spearman"] = float(spearmanr(theirs[known], validation[known]).statistic)
+                    values["spearman_to_validation"] = float(spearmanr(column[known], validation[known]).statistic)
+                    values["spearman_to_published_scores"] = float(spearmanr(column[known], theirs[known]).statistic)
+                key = {"proxy": name, "networks": len(numbers), "images": images, "seed": seed}
+                rows.append(NAME, key, values)
+                print(name, seed, {k: round(v, 3) for k, v in values.items() if v is not None}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""`nas search` without training: proxies of untrained networks, or a benchmark's table, in the place of a supernet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.cli.common import emit
+from nas.errors import StudyError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from nas.cli.sources import ScoredTask
+    from nas.evaluation import Evaluator, Metrics
+    from nas.search_spaces import Architecture, Constraint, Objective
+    from nas.searchers import Builder, Trial
+    from nas.study import Result
+
+SHOWN = 16  # most members of the front in the printed table
+BROOD = 12  # children of one parent, of which the best of 10 different ones is evaluated
+
+
+def asked(goals: Sequence[Objective | Constraint], table: Path | None) -> bool:
+    """Whether these goals need no supernet."""
+    from nas.search_spaces.goals import SCORES
+
+    return table is not None or any(goal.metric in SCORES for goal in goals)
+
+
+def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> None:
+    """Refuse a goal that nothing here measures.
+
+    Raises:
+        UnknownName: Names the nearest metric that can be had.
+        UsageError: Accuracy beside proxies, without a table.
+    """
+    from nas.search_spaces.goals import SCORES
+
+    known = (*SCORES, "params", "macs", *(("accuracy",) if table is not None else ()))
+    for goal in goals:
+        if goal.metric in ("accuracy", "loss", "latency_ms") and goal.metric not in known:
+            raise UsageError(
+                f"a search by proxies trains nothing and has no {goal.metric}; "
+                "give --table with a benchmark's accuracies, or use --assist to put a proxy beside a supernet"
+            )
+        if goal.metric not in known:
+            raise UnknownName("metric of a search without training", goal.metric, known)
+
+
+def assisted(searcher: str, proxy: str | None, task: Callable[[], ScoredTask], *, device: str, seed: int) -> Builder:
+    """The searcher, with a proxy beside it where one is named.
+
+    Args:
+        searcher: Its name.
+        proxy: What --assist says.
+        task: Gives the batch that is scored.
+        device: Where to score.
+        seed: Of the weights that are scored.
+
+    Raises:
+        UnknownName: No such searcher or proxy.
+        UsageError: A proxy that ranks sets.
+    """
+    from nas import searchers
+    from nas.searchers import SEARCHERS, Assisted, Evolution, Searcher
+
+    builder = searchers.get(searcher)
+    if proxy is None:
+        return builder
+    from nas.evaluation.proxy_evaluator import ProxyEvaluator
+
+    shown = task()
+    evaluator = ProxyEvaluator(shown.space, [proxy], shown.x, shown.y, device=device, seed=seed)
+
+    def score(archs: Sequence[Architecture]) -> list[float]:
+        return [evaluator.raw(arch)[proxy] for arch in archs]
+
+    inner, alone = SEARCHERS[searcher], 0
+    if isinstance(inner, Evolution):
+        inner, alone = replace(inner, brood=BROOD), inner.population
+    name = f"{proxy} of {len(shown.x)} from {shown.spec}, seed {seed}"
+    return partial(Searcher, strategy=Assisted(inner, score, alone=alone, name=name))
+
+
+def search_untrained(
+    task: ScoredTask, builder: Builder, objectives: Sequence[Objective], constraints: Sequence[Constraint], *,
+    table: Path | None, trials: int, batch: int, seed: int, directory: Path, storage: str | None, resume: bool,
+    device: str,
+) -> tuple[Result, list[Trial]]:  # fmt: skip
+    """Search, and where a table has them add test accuracies to the front, which the search did not see."""
+    from nas.cli.progress import search_bar
+    from nas.study import Study
+
+    goals: list[Objective | Constraint] = [*objectives, *constraints]
+    evaluator, rows = _evaluator(task, goals, table, device=device, seed=seed)
+    study = Study(
+        task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
+        seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
+        provenance={"weights": f"untrained, seed {seed}", "data": f"{task.spec}, {len(task.x)}", "device": device},
+    )  # fmt: skip
+    with study, search_bar("searching") as progress:
+        result = study.run(trials, progress=progress)
+        front = study.front()
+    if not front:
+        failed = sum(not trial.metrics for trial in result.trials)
+        raise StudyError(f"none of {len(result.trials)} trials meets the goals, {failed} failed; the ledger says why")
+    tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith("test_")} for t in front]
+    return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
+
+
+def _evaluator(
+    task: ScoredTask, goals: Sequence[Objective | Constraint], table: Path | None, *, device: str, seed: int
+) -> tuple[Evaluator, dict[Architecture, Metrics]]:
+    from nas.evaluation.combined import Combined
+    from nas.evaluation.proxy_evaluator import ProxyEvaluator
+    from nas.evaluation.table import TableEvaluator
+    from nas.evaluation.tables import read_table
+    from nas.search_spaces.goals import SCORES
+
+    parts: list[Evaluator] = []
+    rows: dict[Architecture, Metrics] = {}
+    if table is not None:
+        rows = {arch: dict(metrics) for arch, metrics in read_table(task.space, table).items()}
+        seen = {arch: {k: v for k, v in m.items() if not k.startswith("test_")} for arch, m in rows.items()}
+        parts.append(TableEvaluator(seen))
+    names = list(dict.fromkeys(goal.metric for goal in goals if goal.metric in SCORES))
+    if names:
+        parts.append(ProxyEvaluator(task.space, names, task.x, task.y, device=device, seed=seed))
+    return (parts[0] if len(parts) == 1 else Combined(parts)), rows
+
+
+def report_untrained(
+    directory: Path, result: Result, front: list[Trial], objectives: Sequence[Objective],
+    constraints: Sequence[Constraint], facts: dict[str, Any], *, began: float, as_json: bool,
+) -> None:  # fmt: skip
+    """Write search.json and front.png, print the front."""
+    from nas import report
+    from nas.cli import runs
+
+    tested = {trial.number: trial for trial in front}
+    trials = [tested.get(trial.number, trial) for trial in result.trials]
+    wall_s = time.monotonic() - began
+    document = report.search_document(
+        trials, objectives, constraints, out=directory, wall_s=wall_s, new=result.new, exhausted=result.exhausted
+    )
+    document |= facts | {"totals": result.totals}
+    report.draw_front(trials, front, objectives, directory / runs.PICTURE)
+    runs.write_json(directory / runs.SEARCH, document)
+    best = document["best"]
+    known = "test_accuracy" in best["metrics"]
+    said = f"{best['metrics']['test_accuracy']:.2%} of test images right, says the table" if known else "never trained"
+    lines: list[Any] = [
+        report.front_table(front, objectives, constraints, limit=SHOWN),
+        f"best {best['digest']}: {said}",
+        f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s",
+        f"{directory / runs.PICTURE} shows the front",
+    ]
+    if facts["table"] is None:
+        lines.append("scores are no accuracies: 'nas proxies' says how far to trust them")
+    emit(document, as_json=as_json, human=lines)

@@ -1,0 +1,90 @@
+"""Untrained networks scored by proxies, in the place of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import final
+
+from torch import Tensor, nn
+
+from nas.errors import UsageError
+from nas.evaluation.evaluator import Failure, Metrics, Outcome
+from nas.proxies import COMBINED, Probe, parts_of, score
+from nas.search_spaces import Architecture, SearchSpace
+from nas.supernets import network
+
+Build = Callable[[SearchSpace, Architecture, int], nn.Module]
+
+
+def build_network(space: SearchSpace, arch: Architecture, seed: int) -> nn.Module:
+    """A freshly initialised network of an architecture."""
+    return network(space, arch, seed=seed)
+
+
+@final
+class ProxyEvaluator:
+    """Scores architectures by one or several proxies; the mean of several initialisations on request.
+
+    A network that has no finite score is a `Failure`.
+
+    Args:
+        space: Whose members.
+        proxies: Names, see `nas.proxies.PROXIES`; those that rank sets cannot be asked here.
+        x: Inputs [N, ...], images or tokens.
+        y: Classes [N].
+        mask: Of tokens, true for those that count.
+        device: Where to compute.
+        seed: Of weights and of what proxies draw.
+        repeats: Initialisations to take the mean of.
+        build: Gives a network of (space, architecture, seed).
+
+    Raises:
+        UnknownName: No such proxy.
+        UsageError: A proxy that ranks sets, or fewer than one repeat.
+    """
+
+    def __init__(
+        self, space: SearchSpace, proxies: Sequence[str], x: Tensor, y: Tensor, *, mask: Tensor | None = None,
+        device: str = "cpu", seed: int = 0, repeats: int = 1, build: Build = build_network,
+    ) -> None:  # fmt: skip
+        for name in proxies:
+            if name in COMBINED:
+                raise UsageError(f"{name} ranks a set of networks; score {', '.join(COMBINED[name])} instead")
+        if repeats < 1:
+            raise UsageError(f"a score needs at least 1 initialisation, got {repeats}")
+        self._names, self._space, self._build, self._device = parts_of(proxies), space, build, device
+        self._x, self._y = x.to(device), y.to(device)
+        self._mask = None if mask is None else mask.to(device)
+        self._seeds = range(seed, seed + repeats)
+        self._known: dict[Architecture, Metrics] = {}
+        self.seconds: dict[str, float] = dict.fromkeys(self._names, 0.0)  # of all networks so far
+
+    def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
+        """The scores of each architecture; identical ones are scored once, now and later.
+
+        Raises:
+            UsageError: A proxy cannot take the networks of this space or these inputs.
+        """
+        return [self._outcome(self.raw(arch)) for arch in archs]
+
+    def raw(self, arch: Architecture) -> Metrics:
+        """The scores of an architecture, finite or not."""
+        if arch not in self._known:
+            self._known[arch] = self._scores(arch)
+        return dict(self._known[arch])
+
+    def _outcome(self, scores: Metrics) -> Outcome:
+        broken = [name for name, value in scores.items() if not math.isfinite(value)]
+        return Failure(f"{broken[0]} is not finite") if broken else scores
+
+    def _scores(self, arch: Architecture) -> Metrics:
+        total: Metrics = dict.fromkeys(self._names, 0.0)
+        for seed in self._seeds:
+            model = self._build(self._space, arch, seed).to(self._device)
+            with Probe(model, self._x, self._y, mask=self._mask, seed=seed) as probe:
+                found, seconds = score(probe, self._names)
+            for name in self._names:
+                total[name] += found[name] / len(self._seeds)
+                self.seconds[name] += seconds[name]
+        return total

@@ -1,0 +1,99 @@
+"""AZ-NAS's looks at the blocks of a network (Lee and Ham 2024); higher is better, and ranks are what it combines."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from nas.errors import UsageError
+from nas.proxies.probe import Probe
+from nas.proxies.watching import Watch, by_batch, quiet
+
+
+def az_expressivity(probe: Probe) -> float:
+    """Sum over blocks of the entropy of the principal components of their outputs' channels, for random inputs."""
+    return sum(_entropies(_features(probe)))
+
+
+def az_progressivity(probe: Probe) -> float:
+    """The least growth of that entropy from one block to the next; 0 for a single block."""
+    found = _entropies(_features(probe))
+    return min((b - a for a, b in pairwise(found)), default=0.0)
+
+
+def az_trainability(probe: Probe) -> float:
+    """Mean over blocks of 2 - s - 1/s, s the spectral norm of their mean Jacobian, estimated by random signs.
+
+    A block that passes its input on says nothing and is left out.
+
+    Raises:
+        UsageError: Fewer than two blocks, or none that changes anything.
+    """
+    features, generator, scores = _features(probe), probe.generator(), list[float]()
+    if len(features) < 2:
+        raise UsageError("az_trainability looks from block to block, and this module has fewer than two")
+    for before, after in pairwise(features):
+        signs = torch.randint(0, 2, after.shape, generator=generator, device=after.device).to(after.dtype) * 2 - 1
+        (back,) = torch.autograd.grad(after, [before], signs, retain_graph=True, allow_unused=True)
+        if back is None or (back.shape == signs.shape and torch.equal(back, signs)):
+            continue
+        norm = float(torch.linalg.matrix_norm(_mean_product(back, signs), 2))
+        scores.append(2 - norm - 1 / (norm + 1e-6))
+    if not scores:
+        raise UsageError("az_trainability found no block that changes its input")
+    return sum(scores) / len(scores)
+
+
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The members of the longest sequence in a module, or its parts where it has none."""
+    sequences = [list(m) for m in model.modules() if isinstance(m, nn.Sequential | nn.ModuleList)]
+    return max(sequences, key=len, default=list(model.children()))
+
+
+def _features(probe: Probe) -> list[Tensor]:
+    """Outputs of the blocks, [N, C, H, W], in the order of use, with their graph."""
+    generator, found = probe.generator(), list[Tensor]()
+    x = torch.randn(probe.images("az_nas").shape, generator=generator, device=probe.x.device)
+
+    def take(module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.dim() == 4:
+            found.append(output)
+
+    with ExitStack() as hooks, torch.enable_grad(), quiet(probe.model), Watch(by_batch):
+        for block in blocks_of(probe.model):
+            hooks.callback(block.register_forward_hook(take).remove)
+        functional_call(probe.model, probe.leaves, (x,), tie_weights=False)
+    if not found:
+        raise UsageError("az_nas looks at blocks that give maps, and found none in this module")
+    return found
+
+
+def _entropies(features: list[Tensor]) -> list[float]:
+    found = []
+    for feature in features:
+        rows = feature.detach().movedim(1, -1).flatten(0, -2)
+        rows = rows - rows.mean(0)
+        values = torch.linalg.eigvalsh((rows.T @ rows / len(rows)).double()).clamp(min=0)
+        shares = values / values.sum()
+        found.append(float(-(shares * torch.log(shares + 1e-8)).sum()))
+    return found
+
+
+def _mean_product(back: Tensor, signs: Tensor) -> Tensor:
+    """[C, C']: the mean over samples and positions of input times output gradients.
+
+    A larger input map is folded where it is a multiple; maps that do not fit so are averaged to the smaller size.
+    """
+    stride = back.shape[2] // signs.shape[2]
+    if stride > 1 and back.shape[2:] == (stride * signs.shape[2], stride * signs.shape[3]):
+        back = F.pixel_unshuffle(back, stride)
+    size = (min(back.shape[2], signs.shape[2]), min(back.shape[3], signs.shape[3]))
+    back, signs = (t if t.shape[2:] == size else F.adaptive_avg_pool2d(t, size) for t in (back, signs))
+    a, b = (t.movedim(1, -1).flatten(0, -2) for t in (back, signs))
+    return a.T @ b / len(a)

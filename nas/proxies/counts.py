@@ -1,0 +1,23 @@
+"""What every proxy has to beat: parameters and multiply-adds."""
+
+from __future__ import annotations
+
+import torch
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.proxies.probe import Probe
+from nas.proxies.watching import Watch, by_batch, quiet
+
+
+def params(probe: Probe) -> float:
+    """Parameters, each once."""
+    return float(sum(p.numel() for p in probe.model.parameters()))
+
+
+def macs(probe: Probe) -> float:
+    """Multiply-adds of convolutions and matrix products for one input."""
+    inputs = tuple(part[:2] for part in probe.arguments)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), quiet(probe.model), Watch(by_batch):
+        functional_call(probe.model, dict(probe.leaves), inputs, tie_weights=False)
+    return float(counter.get_total_flops()) / 2 / len(inputs[0])

@@ -1,0 +1,61 @@
+"""TE-NAS's condition number of the neural tangent kernel (Chen, Gong and Wang 2021)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
+from torch import Tensor
+
+from nas.errors import UsageError
+from nas.proxies.per_sample import PerSample, Use
+from nas.proxies.probe import Probe
+from nas.proxies.watching import quiet
+
+SAMPLES = 32
+
+
+def ntk_condition(probe: Probe) -> float:
+    """-kappa of the kernel of the first 32 samples: its largest eigenvalue over its least; higher is better.
+
+    The kernel's entries are products of the samples' gradients of the summed logits, over the weights of convolutions
+    and linear layers. A batch norm normalises each sample by its own map, so that one backward pass has all gradients.
+    A kernel without full rank has condition infinity.
+
+    Raises:
+        UsageError: Fewer than two samples, or a module that cannot be batched sample by sample.
+    """
+    x = probe.x[:SAMPLES]
+    if len(x) < 2:
+        raise UsageError("ntk_condition compares samples; give a batch of at least 2")
+    grams: list[Tensor] = []
+    own = set(probe.model.parameters())
+    mode = PerSample(lambda use: grams.append(_gram(use)) if use.weight in own else None)
+    try:
+        with torch.enable_grad(), quiet(probe.model):
+            with mode:
+                total = torch.vmap(lambda sample: probe.model(sample.unsqueeze(0)).sum())(x).sum()
+            if total.requires_grad:
+                torch.autograd.grad(total, mode.anchor, allow_unused=True)
+    except NotImplementedError as error:
+        raise UsageError(f"ntk_condition cannot take this module: {error}") from None
+    if not grams:
+        raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
+    values = torch.linalg.eigvalsh(torch.stack(grams).sum(0))
+    least, most = float(values[0]), float(values[-1])
+    return -most / least if least > 1e-12 * most else -math.inf
+
+
+def _gram(use: Use) -> Tensor:
+    """[N, N]: products of the samples' gradients of one weight."""
+    if use.geometry is None:
+        rows = torch.bmm(use.grads.transpose(1, 2), use.inputs)
+    else:
+        g = use.geometry
+        n, groups = len(use.inputs), g.groups
+        a = F.unfold(use.inputs, use.weight.shape[2:], dilation=g.dilation, padding=g.padding, stride=g.stride)
+        a = a.reshape(n, groups, -1, a.shape[2])
+        rows = torch.matmul(use.grads.reshape(n, groups, -1, a.shape[3]), a.transpose(2, 3))
+    rows = rows.flatten(1).double()
+    return rows @ rows.T

@@ -1,0 +1,174 @@
+"""One batched pass in which every sample is on its own: no layer couples samples, weight gradients are never summed.
+
+The module sees one sample at a time, under `torch.vmap`; below that the convolutions and linear layers of all samples
+run as one batch. They are intercepted as functions while the pass runs, so nothing of the module is changed and no hook
+outlives it; in the backward pass they hand inputs and output gradients to a collector, and no weight gradient is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, final
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
+from torch import Tensor
+from torch.nn.grad import conv2d_input
+from torch.overrides import TorchFunctionMode
+
+from nas.proxies.attention import self_attention
+
+
+class Geometry(NamedTuple):
+    """How a convolution moves."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a weight in a pass.
+
+    Args:
+        weight: The parameter, or a part of it.
+        inputs: [N, L, K] of a linear layer, [N, C, H, W] of a convolution.
+        grads: Gradients of the outputs, [N, L, M] or [N, M, H', W'].
+        geometry: Of a convolution; None for a linear layer.
+    """
+
+    weight: Tensor
+    inputs: Tensor
+    grads: Tensor
+    geometry: Geometry | None
+
+
+Collect = Callable[[Use], None]
+
+
+class _Layer(torch.autograd.Function):
+    """A linear layer or a convolution of all samples, that collects in place of making a weight gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, anchor: Tensor, geometry: Geometry | None,
+        collect: Collect,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(x, weight)
+        ctx.geometry, ctx.collect = geometry, collect
+        if geometry is None:
+            return F.linear(x, weight, bias)
+        return F.conv2d(x, weight, bias, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        ctx.collect(Use(weight, x, grad, ctx.geometry))
+        back = None
+        if ctx.needs_input_grad[0]:
+            back = grad @ weight if ctx.geometry is None else _input_gradient(x, weight, grad, ctx.geometry)
+        return back, None, None, None, None, None
+
+
+def _input_gradient(x: Tensor, weight: Tensor, grad: Tensor, geometry: Geometry) -> Tensor:
+    found: Tensor = conv2d_input(x.shape, weight, grad, *geometry)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _OneSample(torch.autograd.Function):
+    """What a module under vmap calls for one sample; the rule runs the layer for all of them."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, run: Callable[..., Tensor]) -> Tensor:
+        return run(x.unsqueeze(0), weight, bias).squeeze(0)  # what no sample has a say in
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None, run: Callable[..., Tensor]
+    ) -> tuple[Tensor, int]:
+        if in_dims[1] is not None or in_dims[2] is not None:
+            raise NotImplementedError("weights that depend on the sample")
+        x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
+        return run(x, weight, bias), 0
+
+
+@final
+class PerSample(TorchFunctionMode):
+    """While active, the functions behind layers act sample by sample.
+
+    Args:
+        collect: Gets every use of a convolution's or linear layer's weight, in the backward pass.
+    """
+
+    def __init__(self, collect: Collect) -> None:
+        super().__init__()
+        self._collect = collect
+        self.anchor = torch.zeros((), requires_grad=True)  # what a backward pass asks for, so that all layers run
+        self._handlers: Mapping[Any, Callable[..., Any]] = {
+            F.linear: self._linear,
+            F.conv2d: self._conv2d,
+            F.batch_norm: by_own_map,
+            F.multi_head_attention_forward: partial(self_attention, self._linear),
+            **dict.fromkeys((F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.bilinear), _refused),
+        }
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return self._handlers.get(func, func)(*args, **(kwargs or {}))
+
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, ..., K]
+            flat = x.reshape(len(x), -1, x.shape[-1])
+            y = _apply(_Layer, flat, weight, bias, self.anchor, None, self._collect)
+            return y.view(*x.shape[:-1], -1)
+
+        return _apply(_OneSample, x, weight, bias, run)
+
+    def _conv2d(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1,
+    ) -> Tensor:  # fmt: skip
+        if padding == "same":
+            padding = [d * (k - 1) // 2 for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
+        geometry = Geometry(_pair(stride), _pair(0 if padding == "valid" else padding), _pair(dilation), groups)
+
+        def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, 1, C, H, W]
+            return _apply(_Layer, x.flatten(0, -4), weight, bias, self.anchor, geometry, self._collect).unsqueeze(1)
+
+        return _apply(_OneSample, x, weight, bias, run)
+
+
+def by_own_map(
+    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """[1, C, ...] normalised by itself; where a channel has one value only scale and shift are left."""
+    shape = (1, -1) + (1,) * (x.dim() - 2)
+    if x[0, 0].numel() > 1:
+        axes = tuple(range(2, x.dim()))
+        spread, centre = torch.var_mean(x, axes, correction=0, keepdim=True)
+        x = (x - centre) * torch.rsqrt(spread + eps)
+    x = x if weight is None else x * weight.view(shape)
+    return x if bias is None else x + bias.view(shape)
+
+
+def _refused(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError("a layer that no batched pass knows")
+
+
+def _apply(function: type[torch.autograd.Function], *args: Any) -> Tensor:
+    found: Tensor = function.apply(*args)  # type: ignore[no-untyped-call]  # torch has no types here
+    return found
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[-1]))

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from nas.errors import UsageError
+from nas.proxies import gradsign
+from nas.proxies.gradsign import _together, one_by_one, sign_counts
+from nas.search_spaces import nasbench201
+from nas.supernets.nasbench201 import NasBench201
+
+
+def by_definition(model: nn.Module, x: Tensor, y: Tensor) -> float:
+    """One sample a pass, in training mode, as the paper has it."""
+    model.train()
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    weights += [m.in_proj_weight for m in model.modules() if isinstance(m, nn.MultiheadAttention)]
+    counts = [torch.zeros_like(w) for w in weights]
+    for i in range(len(x)):
+        grads = torch.autograd.grad(F.cross_entropy(model(x[i : i + 1]), y[i : i + 1]), weights, allow_unused=True)
+        for count, grad in zip(counts, grads, strict=True):
+            count += 0 if grad is None else grad.sign()
+    return float(sum(count.abs().sum() for count in counts))
+
+
+class Residual(nn.Module):
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.a, self.an = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out)
+        self.b, self.bn = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out)
+        self.s = nn.Conv2d(c_in, c_out, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn(self.b(F.relu(self.an(self.a(x)), inplace=True)))
+        return F.relu(y.add_(self.s(x)))
+
+
+def resnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), Residual(8, 8, 1), Residual(8, 16, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Dropout(0.0), nn.Linear(16, 5),
+    )  # fmt: skip
+
+
+class Mobile(nn.Module):
+    """Depthwise and grouped convolutions, padding by name, dilation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(8), nn.Hardswish(),
+            nn.Conv2d(8, 8, 3, padding="same", dilation=2, groups=8), nn.ReLU6(), nn.Conv2d(8, 16, 1, groups=2),
+            nn.GroupNorm(4, 16), nn.ReLU(),
+        )  # fmt: skip
+        self.classifier = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.body(x).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+class Transformer(nn.Module):
+    """Written out, with an embedding."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.classifier = nn.Linear(width, 5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        q, k, v = self.qkv(self.norms[0](x)).chunk(3, -1)
+        x = x + self.out((q @ k.transpose(1, 2) / 4).softmax(-1) @ v)
+        x = x + self.down(F.gelu(self.up(self.norms[1](x))))
+        return self.classifier(x.mean(1))  # type: ignore[no-any-return]
+
+
+class TorchTransformer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.classifier = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.encoder(x).mean(1))  # type: ignore[no-any-return]
+
+
+def images(size: int = 12) -> Tensor:
+    return torch.randn(10, 3, size, size)
+
+
+Y = torch.arange(10) % 5
+CASES = {
+    "resnet": (resnet, images),
+    "mobile": (Mobile, images),
+    "transformer": (Transformer, lambda: torch.randint(0, 50, (10, 7))),
+    "torch's transformer": (TorchTransformer, lambda: torch.randn(10, 7, 16)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_batched_pass_equals_one_pass_a_sample(case: str) -> None:
+    torch.manual_seed(0)
+    model, x = CASES[case][0](), CASES[case][1]()
+    expected = by_definition(model, x, Y)
+    assert expected > 0
+    together = float(sum(count.abs().sum() for count in _together(model, x, Y)))
+    assert together == pytest.approx(expected, rel=1e-3)
+    assert gradsign(model, x, Y) == together
+    assert float(sum(count.abs().sum() for count in one_by_one(model, x, Y))) == pytest.approx(expected, rel=1e-3)
+
+
+def test_cells_of_nasbench201() -> None:
+    space = nasbench201.build(input_size=16, in_channels=3, num_classes=10, preset="tiny")
+    rows = space.sample_choices(np.random.default_rng(0), 6)
+    for arch in space.architectures(rows):
+        torch.manual_seed(0)
+        model, x, y = NasBench201(space, arch), torch.randn(8, 3, 16, 16), torch.arange(8)
+        assert gradsign(model, x, y) == pytest.approx(by_definition(model, x, y), rel=1e-3), arch
+
+
+def test_the_classifier_counts_what_its_closed_form_says() -> None:
+    """Features that are positive leave sign(p - y): class c counts N - 2 n_c for each of them."""
+    torch.manual_seed(0)
+    model, x, y = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), torch.rand(9, 12) + 0.1, torch.arange(9) % 2
+    (counts,) = sign_counts(model, x, y)
+    sizes = torch.tensor([5, 4, 0])
+    assert torch.equal(counts.double(), (9 - 2 * sizes).double()[:, None].expand(3, 12))
+
+
+def test_dead_units_count_nothing() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].bias.fill_(-1.0)
+    assert gradsign(model, torch.randn(6, 4), torch.arange(6) % 2) == 0.0
+
+
+def test_a_map_of_one_pixel_is_only_scaled_and_shifted() -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(3, 4, 4), nn.Flatten(), nn.Linear(4, 5))
+    normed = nn.Sequential(plain[0], nn.BatchNorm2d(4), *plain[1:])
+    x = torch.randn(10, 3, 4, 4)
+    expected = gradsign(plain, x, Y)
+    assert gradsign(normed, x, Y) == expected
+    assert sum(float(c.abs().sum()) for c in one_by_one(normed, x, Y)) == expected
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 6)
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(F.relu(self.first(x))))  # type: ignore[no-any-return]
+
+
+class Signal(nn.Module):
+    """A one-dimensional convolution, and a way that depends on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv1d(2, 3, 3), nn.Linear(3, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv(x).mean(2)
+        return self.last(h if float(h.detach().sum()) > 0 else 2 * h)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("model", "shape"), [(Tied, (10, 6)), (Signal, (10, 2, 8))])
+def test_what_cannot_be_batched_is_taken_one_by_one(model: type[nn.Module], shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    net, x = model(), torch.randn(shape)
+    weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv1d | nn.Linear)]
+    counts = [torch.zeros_like(w) for w in weights]
+    for i in range(10):
+        for count, grad in zip(
+            counts, torch.autograd.grad(F.cross_entropy(net(x[i : i + 1]), Y[i : i + 1]), weights), strict=True
+        ):
+            count += grad.sign()
+    assert gradsign(net, x, Y) == sum(float(c.abs().sum()) for c in counts) > 0
+
+
+def test_frozen_weights_count_too() -> None:
+    torch.manual_seed(0)
+    model, x = resnet(), images()
+    expected = gradsign(model, x, Y)
+    model.requires_grad_(False)
+    assert gradsign(model, x, Y) == expected
+    assert float(sum(c.abs().sum() for c in one_by_one(model, x, Y))) == pytest.approx(expected, rel=1e-3)
+
+
+def test_errors() -> None:
+    with pytest.raises(UsageError, match="convolution or a linear"):
+        gradsign(nn.Flatten(), torch.randn(4, 5), torch.arange(4))
+    with pytest.raises(UsageError, match="complex"):
+        gradsign(nn.Linear(3, 2), torch.randn(4, 3, dtype=torch.complex64), torch.zeros(4, dtype=torch.long))
+    with pytest.raises(UsageError, match="as many classes"):
+        gradsign(nn.Linear(3, 2), torch.randn(4, 3), torch.zeros(3, dtype=torch.long))

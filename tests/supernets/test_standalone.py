@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks.grid_space import GridSpace
+from nas.errors import UsageError
+from nas.search_spaces import SPACES, SearchSpace, get
+from nas.supernets import build, check_shared, network
+from nas.supernets.standalone import NETWORKS
+
+TEXTS = ("flexibert",)
+
+
+def space_of(name: str) -> SearchSpace:
+    return get(name, input_size=8, in_channels=3, num_classes=5, preset="tiny")
+
+
+def batch(name: str) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if name in TEXTS:
+        return torch.randint(0, 3, (4, 8), generator=generator)
+    return torch.randn(4, 3, 8, 8, generator=generator)
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_every_space_has_networks() -> None:
+    assert set(NETWORKS) == {type(space_of(name)) for name in SPACES}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_seed_decides_the_weights_and_nothing_else_changes(name: str) -> None:
+    space = space_of(name)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, again, other = (network(space, space.largest(), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    assert same(one, network(space, space.largest(), seed=1))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_it_is_what_the_space_says_and_works_in_both_modes(name: str) -> None:
+    space = space_of(name)
+    for arch in (space.smallest(), space.largest()):
+        made = network(space, arch, seed=0)
+        assert made.training
+        assert sum(p.numel() for p in made.parameters()) == space.cost(arch).params
+        logits = made(batch(name))
+        assert logits.shape == (4, 5)
+        logits.sum().backward()
+        assert made.eval()(batch(name)).isfinite().all()
+
+
+def test_running_statistics_move_in_training_mode() -> None:
+    for name in ("mobilenet", "nasbench201"):
+        space = space_of(name)
+        made = network(space, space.largest(), seed=0)
+        norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert norms
+        assert all(not m.running_mean.any() and m.running_var.eq(1).all() for m in norms)
+        made(batch(name))
+        assert all(m.running_mean.any() for m in norms)
+
+
+def test_unknown_spaces_are_refused() -> None:
+    grid = GridSpace(2, 3)
+    with pytest.raises(UsageError, match="no network is known for spaces of kind 'grid'"):
+        network(grid, grid.smallest(), seed=0)
+
+
+@pytest.mark.parametrize("name", [name for name in SPACES if name != "mobilenet"])
+def test_spaces_without_shared_weights_say_what_to_do(name: str) -> None:
+    for attempt in (lambda space: build(space, seed=0), check_shared):
+        with pytest.raises(UsageError, match=f"space '{name}' has stand-alone networks only.*--objective gradsign"):
+            attempt(space_of(name))
+    check_shared(space_of("mobilenet"))
