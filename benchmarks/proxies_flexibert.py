@@ -9,19 +9,17 @@ weights and the windows anew; intervals are of 2,000 paired draws of the encoder
 from __future__ import annotations
 
 import argparse
-import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
-from nas.evaluation.flexibert_table import flexibert_table
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
-from torch import Tensor
 
 from benchmarks import rows
 from nas import search_spaces
+from nas.data.text import word_windows
+from nas.evaluation.flexibert_table import flexibert_table
 from nas.proxies import vpca
 from nas.supernets import network
 
@@ -32,20 +30,11 @@ DRAWS = 2000
 Values = NDArray[np.float64]
 
 
-def windows(count: int, seed: int) -> Tensor:
-    """[count, 128] numbers of words, the most frequent first."""
-    words = (Path(os.environ["NAS_DATA_DIR"]) / TEXT).read_text(encoding="utf-8").split()
-    places = {word: i for i, (word, _) in enumerate(Counter(words).most_common(VOCABULARY - 1), 1)}
-    numbers = torch.tensor([places.get(word, 0) for word in words])
-    starts = torch.randint(0, len(numbers) - TOKENS, (count,), generator=torch.Generator().manual_seed(seed))
-    return torch.stack([numbers[start : start + TOKENS] for start in starts.tolist()])
-
-
 def columns_of(sequences: int, seed: int, count: int, eta: float) -> tuple[dict[str, Values], Values]:
     """Scores by name, and GLUE."""
     space = search_spaces.get("flexibert", input_size=TOKENS, in_channels=VOCABULARY, num_classes=3)
-    table = flexibert_table(space, TABLE)  # type: ignore[arg-type]
-    tokens, found = windows(sequences, seed), []
+    table = flexibert_table(space, TABLE)
+    tokens, found = word_windows(TEXT, length=TOKENS, vocabulary=VOCABULARY, count=sequences, seed=seed), []
     for arch in list(table)[:count]:
         model = network(space, arch, seed=seed)
         embeddings = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))

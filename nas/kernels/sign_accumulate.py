@@ -5,8 +5,8 @@ needs the sum over positions to be complete. The references take samples a chunk
 `sign_accumulate_triton.py` completes the sum of a tile in registers, takes its sign, and goes on with the next sample.
 With one position the sign of the product is the product of the signs, and one matrix product does it.
 
-A sum of zero has no sign and neither has a NaN, as for `torch.sign`: both count 0. Products of half precision are summed
-in fp32.
+A sum of zero has no sign and neither has a NaN, as for `torch.sign`: both count 0. Products of half precision are
+summed in fp32.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,11 +17,16 @@ SWAP_SAMPLES = 16
 def jacob_cov(probe: Probe) -> float:
     """-sum over eigenvalues v of the samples' Jacobian correlations of log(v + k) + 1/(v + k) (Mellor et al. 2020).
 
+    NaN where the gradient of a sample is constant, as in a network that ignores its input.
+
     Raises:
         UsageError: Fewer than two samples, or integer inputs.
     """
     _several(probe, "jacob_cov")
-    values = torch.linalg.eigvalsh(_finite(torch.corrcoef(probe.jacobian.double())))
+    correlations = torch.corrcoef(probe.jacobian.double())
+    if not bool(correlations.isfinite().all()):  # of a sample whose gradient is constant there is none
+        return math.nan
+    values = torch.linalg.eigvalsh(correlations)
     return float(-(torch.log(values + K) + 1 / (values + K)).sum())
 
 
@@ -95,9 +102,3 @@ def _codes(probe: Probe, proxy: str) -> list[Tensor]:
 def _several(probe: Probe, proxy: str) -> None:
     if len(probe.x) < 2:
         raise UsageError(f"{proxy} compares samples; give a batch of at least 2")
-
-
-def _finite(correlations: Tensor) -> Tensor:
-    """Samples with a constant Jacobian are correlated with nothing but themselves."""
-    identity = torch.eye(len(correlations), dtype=correlations.dtype, device=correlations.device)
-    return torch.where(correlations.isfinite(), correlations, identity)

@@ -132,6 +132,15 @@ class Dead(nn.Module):
         return self.last(torch.relu(self.live(x)))  # type: ignore[no-any-return]
 
 
+def test_a_network_that_ignores_its_input_has_no_score() -> None:
+    model = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+    with torch.no_grad():
+        model[0].weight.zero_()
+    x, y = torch.randn(6, 5), torch.arange(6) % 3
+    for name in ("jacob_cov", "epe_nas", "nwot"):
+        assert not math.isfinite(nas.proxies.get(name)(model, x, y)), name
+
+
 def test_nonlinearities_that_lead_nowhere_do_not_count() -> None:
     torch.manual_seed(0)
     with_branch, without = Dead(dead=True), Dead(dead=False)
