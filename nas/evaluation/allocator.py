@@ -40,6 +40,8 @@ class HeapLimit:
 
     def __init__(self, growth: int) -> None:
         self._glibc = _glibc()
+        if self._glibc is not None:  # what is free now would be taken for what others need
+            self._glibc.malloc_trim(0)
         self._most = resident() + growth
 
     def check(self) -> None:

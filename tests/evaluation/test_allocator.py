@@ -44,7 +44,27 @@ def test_memory_that_others_hold_is_not_asked_for_again_and_again(monkeypatch: p
     monkeypatch.setattr(allocator, "resident", lambda: used[0])
     monkeypatch.setattr(allocator, "_glibc", lambda: glibc)
     limit = allocator.HeapLimit(100)
+    glibc.trims = 0
     for now, trims in ((1100, 0), (2000, 1), (2000, 1), (2050, 1), (3000, 2)):
         used[0] = now
         limit.check()
         assert glibc.trims == trims
+
+
+FREED = """
+from nas.evaluation.allocator import HeapLimit, keep_freed_memory, resident
+assert keep_freed_memory()
+spare = [bytearray(100_000) for _ in range(3000)]
+del spare
+before = resident()
+limit = HeapLimit(100 * 2**20)
+print(before, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is on Linux only")
+def test_free_memory_is_not_taken_for_what_others_need() -> None:
+    """Or a process that has freed much could grow by it beyond its limit."""
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert after < before - 200_000_000
