@@ -96,7 +96,7 @@ def test_damaged_files(tmp_path: Path, document: object, said: str) -> None:
 
 
 def test_a_file_that_is_not_there() -> None:
-    with pytest.raises(DataError, match=r"does not exist gone\.json"):
+    with pytest.raises(DataError, match=r"'gone\.json' does not exist"):
         flexibert_table(space(), Path("gone.json"))
 
 

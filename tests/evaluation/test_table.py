@@ -88,7 +88,7 @@ def test_relative_paths_are_looked_for_below_the_data_folder(tmp_path: Path, mon
     (tmp_path / "data" / "nas" / "t.json").write_text("[2]")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NAS_DATA_DIR", raising=False)
-    with pytest.raises(DataError, match=r"does not exist nas/t\.json; give its path, or one below NAS_DATA_DIR"):
+    with pytest.raises(DataError, match=r"'nas/t\.json' does not exist; set NAS_DATA_DIR"):
         located(Path("nas/t.json"))
     monkeypatch.setenv("NAS_DATA_DIR", str(tmp_path / "data"))
     assert read_json(Path("nas/t.json")) == [2]
