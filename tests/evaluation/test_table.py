@@ -95,5 +95,5 @@ def test_relative_paths_are_looked_for_below_the_data_folder(tmp_path: Path, mon
     (tmp_path / "nas").mkdir()
     (tmp_path / "nas" / "t.json").write_text("[1]")
     assert read_json(Path("nas/t.json")) == [1]  # what is here comes first
-    with pytest.raises(DataError, match="no table"):
+    with pytest.raises(DataError, match="nas is no file"):
         located(Path("nas"))  # a folder
