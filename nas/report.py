@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nas.errors import UsageError
 from nas.evaluation import PARTIAL
 from nas.search_spaces import Constraint, Objective
+from nas.search_spaces.goals import SCORES
 from nas.searchers import Trial, pareto
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _LABELS: dict[str, tuple[str, float]] = {
     "macs": ("multiply-adds an image", 1.0),
     "latency_ms": ("latency (ms)", 1.0),
     "peak_mem_bytes": ("peak memory (bytes)", 1.0),
+    **{name: (f"score {name}", 1.0) for name in SCORES},
 }
 _COLUMNS: dict[str, str] = {
     "accuracy": "acc. %",
@@ -39,6 +41,7 @@ _COLUMNS: dict[str, str] = {
     "macs": "macs",
     "latency_ms": "ms",
     "peak_mem_bytes": "mem B",
+    **{name: name for name in SCORES},
 }
 _COUNTS = ("params", "macs", "peak_mem_bytes")
 

@@ -20,6 +20,7 @@ from rich.table import Table
 from nas import report
 from nas.errors import UsageError
 from nas.search_spaces import METRICS, Constraint, Objective
+from nas.search_spaces.goals import SCORES
 from nas.searchers import Trial
 from tests.searching import SPACE, pool
 
@@ -122,6 +123,10 @@ class TestDocument:
         assert (document["front"], document["best"], document["knee"], document["out"]) == ([], None, None, None)
 
 
+EVERY_MEASURE = tuple(Objective(m, d) for m, d in METRICS.items() if m not in SCORES)
+SCORED = (Objective("gradsign", "max"), Objective("az_progressivity", "max"))
+
+
 def rendered(table: Table, width: int = 80) -> list[str]:
     stream = io.StringIO()
     Console(file=stream, width=width).print(table)
@@ -140,9 +145,10 @@ def realistic(n: int, **more: float) -> list[Trial]:
 
 
 class TestTable:
-    @pytest.mark.parametrize("goals", [GOALS, tuple(Objective(m, d) for m, d in METRICS.items())])
+    @pytest.mark.parametrize("goals", [GOALS, EVERY_MEASURE, (*SCORED, MACS)])
     def test_it_fits_80_columns_with_every_cell_whole(self, goals: tuple[Objective, ...]) -> None:
-        trials = realistic(30, loss=0.123456, peak_mem_bytes=123_456_789.0)
+        scores = {objective.metric: 1_234_567.0 for objective in SCORED}
+        trials = realistic(30, loss=0.123456, peak_mem_bytes=123_456_789.0, **(scores if SCORED[0] in goals else {}))
         lines = rendered(report.front_table(trials, goals))
         assert max(map(len, lines)) <= 80
         assert not [line for line in lines if "…" in line]
