@@ -2,11 +2,12 @@
 
 All sides in one process, in turns, one thread unless told otherwise; medians over networks, ratios.
 
-* `gradsign`: the batched pass against the loop, over networks of NAS-Bench-201 with CIFAR-10 images; and the most
-  memory it takes beyond what one plain forward and backward pass takes.
+* `gradsign`: the batched pass against the loop, over networks of NAS-Bench-201 with CIFAR-10 images, every side once
+  before it is timed; and the most memory it takes beyond what one plain forward and backward pass takes.
 * `classic`: the eleven classic proxies that need neither second derivatives nor repeats, in forward-backward passes of
-  the same network and batch; GraSP and Zen by themselves.
-* `wpca`: streamed Gram matrices against an SVD of each block's hidden states, encoders of FlexiBERT.
+  the same network and batch; GraSP by the passes of its formula alone, Zen by its 64 forward passes of 16 images.
+* `wpca`: streamed Gram matrices against an SVD of each block's hidden states, with singular vectors (what PCA by SVD
+  computes) and without, encoders of FlexiBERT.
 
     NAS_DATA_DIR=... python -m benchmarks.proxy_speed
 """
@@ -75,6 +76,22 @@ def plain_pass(model: nn.Module, x: Tensor, y: Tensor) -> None:
     torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()), allow_unused=True)
 
 
+def second_order_passes(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """What GraSP's formula asks of autograd, and no more."""
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    loss = F.cross_entropy(model(x), y)
+    grads = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    product = torch.stack([(g * g.detach()).sum() for g in grads if g is not None]).sum()
+    torch.autograd.grad(product, weights, allow_unused=True)
+
+
+@torch.no_grad()
+def noise_passes(model: nn.Module, x: Tensor) -> None:
+    """The forward passes of Zen, and none of its draws."""
+    for _ in range(64):
+        model(x[:16])
+
+
 def one_by_one_score(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return float(sum(count.abs().sum(dtype=torch.float64) for count in one_by_one(model, x, y)))
 
@@ -105,7 +122,8 @@ def gradsign_rows(count: int, images: int, seed: int, device: str) -> None:
     differences, extra = list[float](), list[int]()
     for number in cells(count, seed):
         model = network(space, bench.architecture(space, number), seed=seed).to(device)
-        gradsign(model, x[:2], y[:2])
+        for act in sides.values():  # the first touch of memory is slow
+            act(model, x, y)
         found = {side: timed(partial(act, model, x, y), device) for side, act in sides.items()}
         for side, known in ratios.items():
             known.append(found[side][1] / found["batched"][1])
@@ -127,6 +145,7 @@ def classic_rows(count: int, images: int, seed: int, device: str) -> None:
     space, (x, y) = bench.space_of_the_benchmark(), bench.batch(images, seed)
     x, y = x.to(device), y.to(device)
     passes: dict[str, list[float]] = {"classic": [], "grasp": [], "zen": []}
+    floors: dict[str, list[float]] = {"grasp": [], "zen": []}
     for number in cells(count, seed):
         model = network(space, bench.architecture(space, number), seed=seed).to(device).train()
 
@@ -137,20 +156,25 @@ def classic_rows(count: int, images: int, seed: int, device: str) -> None:
         plain_pass(model, x, y)
         plain = min(timed(partial(plain_pass, model, x, y), device)[1] for _ in range(2))
         passes["classic"].append(min(timed(partial(scored, *CLASSIC), device)[1] for _ in range(2)) / plain)
-        passes["grasp"].append(timed(partial(scored, "grasp"), device)[1] / plain)
-        passes["zen"].append(timed(partial(scored, "zen"), device)[1] / plain)
-        print(number, {k: round(v[-1], 2) for k, v in passes.items()}, flush=True)
+        alone = {"grasp": partial(second_order_passes, model, x, y), "zen": partial(noise_passes, model, x)}
+        for name, floor in alone.items():
+            least = min(timed(floor, device)[1] for _ in range(2))
+            taken = min(timed(partial(scored, name), device)[1] for _ in range(2))
+            passes[name].append(taken / plain)
+            floors[name].append(taken / least)
+        print(number, *({k: round(v[-1], 2) for k, v in found.items()} for found in (passes, floors)), flush=True)
     rows.append(
         NAME,
         {"figure": "classic", "networks": count, "images": images, "seed": seed, "threads": torch.get_num_threads()},
         {f"{name}_passes": statistics.median(found) for name, found in passes.items()}
+        | {f"{name}_times_floor": statistics.median(found) for name, found in floors.items()}
         | {"most_classic_passes": max(passes["classic"])},
         device=device,
     )
     print("classic", seed, {name: statistics.median(found) for name, found in passes.items()}, flush=True)
 
 
-def by_svd(model: nn.Module, tokens: Tensor, eta: float) -> float:
+def by_svd(model: nn.Module, tokens: Tensor, eta: float, *, vectors: bool) -> float:
     """All hidden states kept, one SVD a block."""
     kept: list[Tensor] = []
     hooks = [
@@ -161,31 +185,47 @@ def by_svd(model: nn.Module, tokens: Tensor, eta: float) -> float:
         model.eval()(tokens)
     for hook in hooks:
         hook.remove()
-    return float(sum(directions(torch.linalg.svdvals(h - h.mean(0)) ** 2 / (len(h) - 1), eta) for h in kept))
+    total = 0
+    for hidden in kept:
+        centred = hidden - hidden.mean(0)
+        values = torch.linalg.svd(centred, full_matrices=False)[1] if vectors else torch.linalg.svdvals(centred)
+        total += directions(values**2 / (len(hidden) - 1), eta)
+    return float(total)
 
 
 def wpca_rows(count: int, sequences: int, seed: int, device: str) -> None:
     space = search_spaces.get("flexibert", input_size=128, in_channels=30522, num_classes=3)
     tokens = torch.randint(0, 30522, (sequences, 128), generator=torch.Generator().manual_seed(seed)).to(device)
-    ratios, differences = [], []
+    sides: dict[str, Callable[[nn.Module], Any]] = {
+        "streamed": lambda model: vpca(model, tokens),
+        "svd": lambda model: by_svd(model, tokens, 0.99, vectors=True),
+        "values_alone": lambda model: by_svd(model, tokens, 0.99, vectors=False),
+        "forward": torch.no_grad()(lambda model: model(tokens)),
+    }
+    ratios: dict[str, list[float]] = {side: [] for side in sides if side != "streamed"}
+    differences = list[float]()
     for arch in space.architectures(space.sample_choices(np.random.default_rng(seed), count)):
         model = network(space, arch, seed=seed).to(device).eval()
-        gram, streamed = timed(partial(vpca, model, tokens), device)
-        kept, svd = timed(partial(by_svd, model, tokens, 0.99), device)
-        with torch.no_grad():
-            _, forward = timed(partial(model, tokens), device)
-        ratios.append(svd / streamed)
-        differences.append(abs(gram - kept))
-        print(
-            f"streamed {streamed:.3f} s, SVD {svd:.3f} s, forward {forward:.3f} s; {gram:.0f}, {kept:.0f}", flush=True
-        )
-    rows.append(
-        NAME,
-        {"figure": "wpca", "networks": count, "sequences": sequences, "seed": seed, "threads": torch.get_num_threads()},
-        {"times_svd": statistics.median(ratios), "least_times_svd": min(ratios), "max_difference": max(differences)},
-        device=device,
-    )
-    print("wpca", seed, statistics.median(ratios), max(differences), flush=True)
+        sides["values_alone"](model)
+        found = {side: timed(partial(act, model), device) for side, act in sides.items()}
+        for side, known in ratios.items():
+            known.append(found[side][1] / found["streamed"][1])
+        differences += [abs(found["streamed"][0] - found[side][0]) for side in ("svd", "values_alone")]
+        print({side: round(s, 3) for side, (_, s) in found.items()}, found["streamed"][0], flush=True)
+    key = {
+        "figure": "wpca",
+        "networks": count,
+        "sequences": sequences,
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+    }
+    values = {
+        "times_svd": statistics.median(ratios["svd"]), "least_times_svd": min(ratios["svd"]),
+        "times_singular_values_alone": statistics.median(ratios["values_alone"]),
+        "share_of_forward": statistics.median(ratios["forward"]), "max_difference": max(differences),
+    }  # fmt: skip
+    rows.append(NAME, key, values, device=device)
+    print("wpca", seed, values, flush=True)
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.errors import UsageError
+from nas.proxies.norms import by_batch
 from nas.proxies.probe import Probe
-from nas.proxies.watching import Watch, by_batch, quiet
+from nas.proxies.watching import Watch, quiet
 
 
 def az_expressivity(probe: Probe) -> float:

@@ -6,8 +6,9 @@ import torch
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.proxies.norms import by_batch
 from nas.proxies.probe import Probe
-from nas.proxies.watching import Watch, by_batch, quiet
+from nas.proxies.watching import Watch, quiet
 
 
 def params(probe: Probe) -> float:

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nas.errors import UsageError
+from nas.proxies.norms import by_batch, left_out
 from nas.proxies.probe import Probe
-from nas.proxies.watching import Map, Watch, by_batch, left_out, quiet
+from nas.proxies.watching import Map, Watch, quiet
 
 MECO_SIZE = 64  # height and width of its input
 ZEN_BATCH, ZEN_REPEATS, ZEN_STEP = 16, 32, 0.01

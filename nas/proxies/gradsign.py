@@ -9,7 +9,8 @@ from torch.func import functional_call
 
 from nas.errors import UsageError
 from nas.kernels.sign_accumulate import conv2d_signs, linear_signs
-from nas.proxies.per_sample import PerSample, Use, by_own_map
+from nas.proxies.norms import by_own_map
+from nas.proxies.per_sample import PerSample, Use
 from nas.proxies.watching import Watch, quiet
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

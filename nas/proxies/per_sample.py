@@ -19,6 +19,7 @@ from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.attention import self_attention
+from nas.proxies.norms import own_maps
 
 
 class Geometry(NamedTuple):
@@ -83,7 +84,7 @@ class _OneSample(torch.autograd.Function):
     """What a module under vmap calls for one sample; the rule runs the layer for all of them."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, run: Callable[..., Tensor]) -> Tensor:
+    def forward(x: Tensor, weight: Tensor | None, bias: Tensor | None, run: Callable[..., Tensor]) -> Tensor:
         return run(x.unsqueeze(0), weight, bias).squeeze(0)  # what no sample has a say in
 
     @staticmethod
@@ -92,7 +93,7 @@ class _OneSample(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: Any, x: Tensor, weight: Tensor, bias: Tensor | None, run: Callable[..., Tensor]
+        info: Any, in_dims: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, run: Callable[..., Tensor]
     ) -> tuple[Tensor, int]:
         if in_dims[1] is not None or in_dims[2] is not None:
             raise NotImplementedError("weights that depend on the sample")
@@ -115,7 +116,7 @@ class PerSample(TorchFunctionMode):
         self._handlers: Mapping[Any, Callable[..., Any]] = {
             F.linear: self._linear,
             F.conv2d: self._conv2d,
-            F.batch_norm: by_own_map,
+            F.batch_norm: self._batch_norm,
             F.multi_head_attention_forward: partial(self_attention, self._linear),
             **dict.fromkeys((F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.bilinear), _refused),
         }
@@ -146,19 +147,14 @@ class PerSample(TorchFunctionMode):
 
         return _apply(_OneSample, x, weight, bias, run)
 
+    def _batch_norm(
+        self, x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None,
+        bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    ) -> Tensor:  # fmt: skip
+        def run(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:  # [N, n, C, ...]
+            return own_maps(x, weight, bias, eps)
 
-def by_own_map(
-    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
-    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """[1, C, ...] normalised by itself; where a channel has one value only scale and shift are left."""
-    shape = (1, -1) + (1,) * (x.dim() - 2)
-    if x[0, 0].numel() > 1:
-        axes = tuple(range(2, x.dim()))
-        spread, centre = torch.var_mean(x, axes, correction=0, keepdim=True)
-        x = (x - centre) * torch.rsqrt(spread + eps)
-    x = x if weight is None else x * weight.view(shape)
-    return x if bias is None else x + bias.view(shape)
+        return _apply(_OneSample, x, weight, bias, run)
 
 
 def _refused(*_: Any, **__: Any) -> Any:

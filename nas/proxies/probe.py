@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.errors import UsageError
-from nas.proxies.watching import Watch, by_batch, quiet
+from nas.proxies.norms import by_batch
+from nas.proxies.watching import Watch, quiet
 
 
 @final

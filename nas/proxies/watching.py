@@ -13,7 +13,6 @@ import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nas.errors import UsageError
 from nas.proxies.attention import self_attention
 
 # Switched by the sign of their inputs, or nearly so.
@@ -107,24 +106,9 @@ class Watch(TorchFunctionMode):
             self.maps.append(Map(y, None if normed is None else normed.detach().var((0, 2, 3), correction=0)))
 
 
-def by_batch(
-    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
-    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """A batch norm by its batch; no buffer moves."""
-    if x.numel() == x.shape[1]:
-        raise UsageError("a batch norm sees one value a channel; give a larger batch or larger images")
-    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
-
-
 def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
     """The same from parts that can be differentiated twice."""
     return F.relu6(x + 3) / 6
-
-
-def left_out(x: Tensor, *_: Any, **__: Any) -> Tensor:
-    """No batch norm."""
-    return x
 
 
 @contextmanager

@@ -25,7 +25,8 @@ def vpca(
 ) -> float:
     """S = sum over blocks of min{k: the k largest eigenvalues hold a share eta of the variance}, higher is better.
 
-    The variance is that of the hidden layer before its nonlinearity, over all tokens. Only its Gram matrix is kept.
+    The variance is that of the hidden layer before its nonlinearity, over all tokens. Only a Gram matrix is kept: that
+    of the layer's inputs, if those are fewer, since the hidden layer is a linear map of them.
 
     Args:
         model: Called once, in eval mode, as `model(x)`, `model(*x)` for a tuple or `model(**x)` for a mapping; nothing
@@ -57,7 +58,9 @@ def directions(eigenvalues: Tensor, eta: float) -> int:
 def spectra_of(
     model: nn.Module, x: Any, *, hidden: list[nn.Linear] | None = None, mask: Tensor | None = None
 ) -> list[Tensor]:
-    """Eigenvalues [D] of the covariance of each hidden layer, ascending; arguments as for `vpca`."""
+    """Eigenvalues of the covariance of each hidden layer, ascending, of which there are as many as the layer has
+    outputs, or inputs where those are fewer (the rest are zero); arguments as for `vpca`.
+    """
     layers = feed_forward_layers(model) if hidden is None else hidden
     if not layers:
         raise UsageError("no feed-forward blocks were found; name their first linear layers with hidden=")
@@ -66,7 +69,7 @@ def spectra_of(
     unused = [layer for layer, moment in zip(layers, moments, strict=True) if moment.count < 2]
     if unused:
         raise UsageError(f"{len(unused)} of {len(layers)} feed-forward layers saw fewer than two tokens")
-    covariances = [moment.covariance() for moment in moments]
+    covariances = [_hidden_covariance(*pair) for pair in zip(layers, moments, strict=True)]
     found: dict[int, Tensor] = {}
     for size in {len(c) for c in covariances}:  # layers of one size in one batch
         same = [i for i, c in enumerate(covariances) if len(c) == size]
@@ -91,6 +94,21 @@ def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
         if first < i and back.out_features < back.in_features:
             found.append(linears[first])
     return found
+
+
+def _widens(layer: nn.Linear) -> bool:
+    """Whether the inputs say it all; a subclass may do more than multiply."""
+    return type(layer) is nn.Linear and layer.in_features < layer.out_features
+
+
+def _hidden_covariance(layer: nn.Linear, moments: _Moments) -> Tensor:
+    """[K, K] with the eigenvalues of the covariance of the outputs that are not zero by their number."""
+    covariance = moments.covariance()
+    if not _widens(layer):
+        return covariance
+    # W C W' has the eigenvalues of R C R' where W = Q R.
+    r: Tensor = torch.linalg.qr(layer.weight.detach().to(covariance.dtype), mode="r").R
+    return r @ covariance @ r.mT
 
 
 @final
@@ -124,17 +142,18 @@ class _Moments:
 
 @contextmanager
 def _moments(layers: list[nn.Linear], mask: Tensor | None) -> Iterator[list[_Moments]]:
-    """Collects the outputs of layers while the block runs."""
+    """Collects the inputs of layers that widen, the outputs of others, while the block runs."""
     found = [_Moments() for _ in layers]
 
     def taker(moments: _Moments) -> Any:
-        def take(module: nn.Module, args: Any, output: Tensor) -> None:
-            rows = output.reshape(-1, output.shape[-1])
+        def take(layer: nn.Linear, args: tuple[Tensor, ...], words: Mapping[str, Tensor], output: Tensor) -> None:
+            taken = (*args, *words.values())[0] if _widens(layer) else output
+            rows = taken.reshape(-1, taken.shape[-1])
             moments.add(rows if mask is None else rows[mask.reshape(-1).bool()])
 
         return take
 
     with ExitStack() as hooks:
         for layer, moments in zip(layers, found, strict=True):
-            hooks.callback(layer.register_forward_hook(taker(moments)).remove)
+            hooks.callback(layer.register_forward_hook(taker(moments), with_kwargs=True).remove)
         yield found

@@ -59,7 +59,35 @@ def test_the_spectrum_is_that_of_the_covariance() -> None:
     model, x = nn.Sequential(nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 6)), torch.randn(200, 6)
     (values,) = spectra_of(model, x)
     expected = torch.linalg.eigvalsh(torch.cov(model[0](x).detach().double().T))
-    assert torch.allclose(values, expected, atol=1e-6)
+    assert len(values) == 6  # a linear map of 6 numbers has 6 directions
+    assert torch.allclose(values, expected[6:], atol=1e-6)
+    assert torch.allclose(expected[:6], torch.zeros(6, dtype=torch.float64), atol=1e-6)
+
+
+class Offset(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.arange(len(x))[:, None] * torch.eye(self.out_features)[0]
+
+
+@pytest.mark.parametrize("first", [Offset(6, 12), nn.Linear(6, 4)], ids=["a subclass", "narrowing"])
+def test_outputs_are_read_where_inputs_do_not_say_it_all(first: nn.Linear) -> None:
+    model, x = nn.Sequential(first), torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    (values,) = spectra_of(model, x, hidden=[first])
+    expected = torch.linalg.eigvalsh(torch.cov(first(x).detach().double().T))
+    assert torch.allclose(values, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_inputs_may_be_given_by_name() -> None:
+    class ByName(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.down = nn.Linear(6, 12), nn.Linear(12, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.down(self.up(input=x))  # type: ignore[no-any-return]
+
+    model, x = ByName(), torch.randn(50, 6)
+    assert vpca(model, x) == by_svd(model.up(x).detach(), 0.99)
 
 
 def test_hooks_are_gone_afterwards_also_after_an_error() -> None:

@@ -1,0 +1,44 @@
+"""What batch norms do while a pass is looked at: no buffer moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
+from torch import Tensor
+
+from nas.errors import UsageError
+
+
+def by_batch(
+    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """A batch norm by its batch; no buffer moves."""
+    if x.numel() == x.shape[1]:
+        raise UsageError("a batch norm sees one value a channel; give a larger batch or larger images")
+    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+
+
+def by_own_map(
+    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """[n, C, ...] of one sample normalised by itself; where a channel has one value only scale and shift are left."""
+    return own_maps(x.unsqueeze(0), weight, bias, eps).squeeze(0)
+
+
+def own_maps(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """The same for each sample of [N, n, C, ...]."""
+    channels = x.shape[2]
+    x = x.transpose(1, 2)
+    if x[0, 0].numel() > 1:  # a group a channel: the fastest way that torch has, and it keeps no map of its own
+        return F.group_norm(x.flatten(2), channels, weight, bias, eps).view(x.shape).transpose(1, 2)
+    shape = (1, -1) + (1,) * (x.dim() - 2)
+    x = x if weight is None else x * weight.view(shape)
+    return (x if bias is None else x + bias.view(shape)).transpose(1, 2)
+
+
+def left_out(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """No batch norm."""
+    return x
