@@ -60,14 +60,17 @@ def count_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def _savings(p: SearchProgress) -> str:
-    """A second line: workers, and how much less was computed than one by one."""
+    """A second line: workers, and how much less was computed than one by one where that is known."""
     if p.totals is None or p.workers is None or not p.totals.architectures:
         return ""
+    crew = f"\n{p.workers} worker{'s' * (p.workers != 1)}"
+    if not p.totals.macs_alone:
+        return crew
     shares = p.totals.to_json()
     saved = [f"{shares['share_saved_by_prefixes']:.0%} of the work by sharing"]
     if p.totals.macs_raced:
         saved.append(f"{shares['share_saved_by_racing']:.0%} by racing")
-    return f"\n{p.workers} worker{'s' * (p.workers != 1)}; saved {', '.join(saved)}"
+    return f"{crew}; saved {', '.join(saved)}"
 
 
 def _bar() -> Bar:

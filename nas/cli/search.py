@@ -103,22 +103,26 @@ def search(
     if zero_shot.asked(goals, table):
         zero_shot.check_goals(goals, table)
         check_untrained(
-            supernet=supernet, rule=rule, epochs=epochs, train_images=train_images, workers=workers, ray=ray,
-            racing=racing or None, asynchronous=asynchronous or None, memory=memory,
+            supernet=supernet, rule=rule, epochs=epochs, train_images=train_images, racing=racing or None,
+            memory=memory, **({} if table is None else {"workers": workers}),
         )  # fmt: skip
         searchers.get(searcher)
+        crew = crew_of(
+            workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
+            found=chosen, goals=goals, racing=False,
+        )  # fmt: skip
         shown = seen()
         shown.space.feasible([c for c in constraints if c.metric in ("params", "macs")])
         directory = out or runs.default_out(f"zero-shot-{shown.space.name}", shown.spec)
         builder = zero_shot.assisted(searcher, assist, lambda: shown, device=chosen, seed=seed or 0)
         result, front = zero_shot.search_untrained(
             shown, builder, objectives, constraints, table=table, trials=trials, batch=batch, seed=seed or 0,
-            directory=directory, storage=storage, resume=resume, device=chosen,
+            directory=directory, storage=storage, resume=resume, device=chosen, crew=crew,
         )  # fmt: skip
         facts: dict[str, Any] = {
             "space": shown.space.name, "preset": shown.space.preset, "data": shown.spec, "searcher": searcher,
             "assist": assist, "proxy_images": len(shown.x), "table": None if table is None else str(table),
-            "seed": seed or 0, "device": chosen,
+            "seed": seed or 0, "device": chosen if crew is None else crew.device,
         }  # fmt: skip
         zero_shot.report_untrained(
             directory, result, front, objectives, constraints, facts, began=began, as_json=as_json

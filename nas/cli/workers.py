@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -168,6 +169,27 @@ def opened(
         yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
         return
     from nas.evaluation.ray_supernet import supernet_pool
+
+    start = partial(
+        supernet_pool, stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device,
+        cpus=crew.cpus, gpus=crew.gpus, budget_bytes=budget_bytes,
+    )  # fmt: skip
+    with started(crew, start) as (pool, counters):
+        yield _with_latency(pool, stored, goals, device), counters
+
+
+@contextmanager
+def started(crew: Crew, start: Callable[[], RayEvaluator]) -> Iterator[tuple[LaterPool, Counters]]:
+    """A pool that starts when it is first asked, and where to read what it does; it ends with the block.
+
+    Args:
+        crew: The workers.
+        start: Makes the pool.
+
+    Raises:
+        NasError: No cluster answers, or it has no room for a worker.
+    """
+    from nas.study.progress import Counters
     from nas.training.ray_connection import knock
 
     if crew.address is not None:
@@ -175,17 +197,12 @@ def opened(
     # Ray prints what happens to its machines, and standard output may be for one JSON document alone.
     with redirect_stdout(sys.stderr), ExitStack() as running:
 
-        def start() -> RayEvaluator:
+        def first() -> RayEvaluator:
             say(f"starting {crew.count} worker{'s' if crew.count > 1 else ''}")
-            return running.enter_context(
-                supernet_pool(
-                    stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device,
-                    cpus=crew.cpus, gpus=crew.gpus, budget_bytes=budget_bytes,
-                )
-            )  # fmt: skip
+            return running.enter_context(start())
 
-        pool = LaterPool(crew.count, start)
-        yield _with_latency(pool, stored, goals, device), Counters(lambda: pool.totals, lambda: pool.alive)
+        pool = LaterPool(crew.count, first)
+        yield pool, Counters(lambda: pool.totals, lambda: pool.alive)
 
 
 def _with_latency(

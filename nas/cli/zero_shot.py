@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,12 @@ from nas.errors import StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from nas.cli.sources import ScoredTask
+    from nas.cli.workers import Crew
     from nas.evaluation import Evaluator, Metrics
     from nas.search_spaces import Architecture, Constraint, Objective
     from nas.searchers import Builder, Trial
     from nas.study import Result
+    from nas.study.progress import Counters
 
 SHOWN = 16  # most members of the front in the printed table
 BROOD = 12  # children of one parent, of which the best of 10 different ones is evaluated
@@ -88,22 +91,24 @@ def assisted(searcher: str, proxy: str | None, task: Callable[[], ScoredTask], *
 def search_untrained(
     task: ScoredTask, builder: Builder, objectives: Sequence[Objective], constraints: Sequence[Constraint], *,
     table: Path | None, trials: int, batch: int, seed: int, directory: Path, storage: str | None, resume: bool,
-    device: str,
+    device: str, crew: Crew | None = None,
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, and where a table has them add test accuracies to the front, which the search did not see."""
     from nas.cli.progress import search_bar
     from nas.study import Study
 
     goals: list[Objective | Constraint] = [*objectives, *constraints]
-    evaluator, rows = _evaluator(task, goals, table, device=device, seed=seed)
-    study = Study(
-        task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
-        seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
-        provenance={"weights": f"untrained, seed {seed}", "data": f"{task.spec}, {len(task.x)}", "device": device},
-    )  # fmt: skip
-    with study, search_bar("searching") as progress:
-        result = study.run(trials, progress=progress)
-        front = study.front()
+    where = device if crew is None else crew.device
+    with _evaluator(task, goals, table, device=device, seed=seed, crew=crew) as (evaluator, rows, counters):
+        study = Study(
+            task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
+            seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
+            provenance={"weights": f"untrained, seed {seed}", "data": f"{task.spec}, {len(task.x)}", "device": where},
+            asynchronous=crew is not None and crew.asynchronous, counters=counters,
+        )  # fmt: skip
+        with study, search_bar("searching") as progress:
+            result = study.run(trials, progress=progress)
+            front = study.front()
     if not front:
         failed = sum(not trial.metrics for trial in result.trials)
         raise StudyError(f"none of {len(result.trials)} trials meets the goals, {failed} failed; the ledger says why")
@@ -111,25 +116,42 @@ def search_untrained(
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
 
 
+@contextmanager
 def _evaluator(
-    task: ScoredTask, goals: Sequence[Objective | Constraint], table: Path | None, *, device: str, seed: int
-) -> tuple[Evaluator, dict[Architecture, Metrics]]:
+    task: ScoredTask, goals: Sequence[Objective | Constraint], table: Path | None, *, device: str, seed: int,
+    crew: Crew | None,
+) -> Iterator[tuple[Evaluator, dict[Architecture, Metrics], Counters | None]]:  # fmt: skip
+    """What answers, all that a table has, and what workers do; they end with the block."""
+    from nas.cli.workers import started
     from nas.evaluation.combined import Combined
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
     from nas.evaluation.table import TableEvaluator
     from nas.evaluation.tables import read_table
     from nas.search_spaces.goals import SCORES
+    from nas.study.progress import Counters
 
+    names = list(dict.fromkeys(goal.metric for goal in goals if goal.metric in SCORES))
+    if crew is not None:
+        from nas.evaluation.ray_proxies import proxy_pool
+
+        start = partial(
+            proxy_pool, task.space, names, task.x, task.y, workers=crew.count, address=crew.address,
+            device=crew.device, cpus=crew.cpus, gpus=crew.gpus, seed=seed,
+        )  # fmt: skip
+        with started(crew, start) as (pool, counted):
+            yield pool, {}, counted
+        return
     parts: list[Evaluator] = []
     rows: dict[Architecture, Metrics] = {}
     if table is not None:
         rows = {arch: dict(metrics) for arch, metrics in read_table(task.space, table).items()}
         seen = {arch: {k: v for k, v in m.items() if not k.startswith("test_")} for arch, m in rows.items()}
         parts.append(TableEvaluator(seen))
-    names = list(dict.fromkeys(goal.metric for goal in goals if goal.metric in SCORES))
+    counters: Counters | None = None
     if names:
-        parts.append(ProxyEvaluator(task.space, names, task.x, task.y, device=device, seed=seed))
-    return (parts[0] if len(parts) == 1 else Combined(parts)), rows
+        scored = ProxyEvaluator(task.space, names, task.x, task.y, device=device, seed=seed)
+        parts, counters = [*parts, scored], Counters(lambda: scored.totals, lambda: 1)
+    yield (parts[0] if len(parts) == 1 else Combined(parts)), rows, counters
 
 
 def report_untrained(

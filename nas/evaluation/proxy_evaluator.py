@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
+from nas.evaluation.totals import Totals
 from nas.proxies import COMBINED, Probe, parts_of, score
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import network
@@ -59,6 +61,7 @@ class ProxyEvaluator:
         self._seeds = range(seed, seed + repeats)
         self._known: dict[Architecture, Metrics] = {}
         self.seconds: dict[str, float] = dict.fromkeys(self._names, 0.0)  # of all networks so far
+        self.totals = Totals()
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
         """The scores of each architecture; identical ones are scored once, now and later.
@@ -66,7 +69,10 @@ class ProxyEvaluator:
         Raises:
             UsageError: A proxy cannot take the networks of this space or these inputs.
         """
-        return [self._outcome(self.raw(arch)) for arch in archs]
+        began = time.perf_counter()
+        outcomes = [self._outcome(self.raw(arch)) for arch in archs]
+        self.totals += Totals(len(archs), time.perf_counter() - began)
+        return outcomes
 
     def raw(self, arch: Architecture) -> Metrics:
         """The scores of an architecture, finite or not."""

@@ -136,14 +136,14 @@ def conv2d_signs_reference(
         if taps == 1 and stride == (1, 1) and padding == (0, 0):
             a = x.reshape(len(x), channels, positions)
         else:
-            a = _unfolded(x, kernel, stride, padding, dilation)
+            a = unfolded(x, kernel, stride, padding, dilation)
         a = a.reshape(len(x), groups, fan_in, positions)
         g = g.reshape(len(x), groups, m // groups, positions)
         found += _count(torch.matmul(g, a.mT))
     return found.view(m, channels // groups, *kernel)
 
 
-def _unfolded(
+def unfolded(
     x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
 ) -> Tensor:
     """[N, C, taps, H', W']: what `F.unfold` gives, by one copy a tap, which on the CPU is several times as fast."""

@@ -97,7 +97,8 @@ def _zen_draw(probe: Probe, shape: tuple[int, ...], generator: torch.Generator) 
         maps = _maps(probe, state, given)
         last.append(maps[-1].output)
         if i == 0:
-            norms = sum(0.5 * math.log(float(m.variance.mean()) + 1e-5) for m in maps if m.variance is not None)
+            spreads = [m.normed.var((0, 2, 3), correction=0).mean() for m in maps if m.normed is not None]
+            norms = sum(0.5 * math.log(float(spread) + 1e-5) for spread in spreads)
     distance = float((last[0] - last[1]).abs().flatten(1).sum(1).mean())
     return (math.log(distance) if distance > 0 else -math.inf) + norms
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor
 
 from nas.errors import UsageError
+from nas.kernels.sign_accumulate import unfolded
 from nas.proxies.per_sample import PerSample, Use
 from nas.proxies.probe import Probe
 from nas.proxies.watching import quiet
@@ -38,8 +38,11 @@ def ntk_condition(probe: Probe) -> float:
                 total = torch.vmap(lambda sample: probe.model(sample.unsqueeze(0)).sum())(x).sum()
             if total.requires_grad:
                 torch.autograd.grad(total, mode.anchor, allow_unused=True)
-    except NotImplementedError as error:
-        raise UsageError(f"ntk_condition cannot take this module: {error}") from None
+    except torch.OutOfMemoryError:
+        raise
+    except (NotImplementedError, RuntimeError) as error:  # what torch.vmap says of what it cannot batch
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UsageError(f"ntk_condition needs a module that torch.vmap can batch: {reason}") from None
     if not grams:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
     values = torch.linalg.eigvalsh(torch.stack(grams).sum(0))
@@ -54,8 +57,9 @@ def _gram(use: Use) -> Tensor:
     else:
         g = use.geometry
         n, groups = len(use.inputs), g.groups
-        a = F.unfold(use.inputs, use.weight.shape[2:], dilation=g.dilation, padding=g.padding, stride=g.stride)
-        a = a.reshape(n, groups, -1, a.shape[2])
-        rows = torch.matmul(use.grads.reshape(n, groups, -1, a.shape[3]), a.transpose(2, 3))
+        kernel = (use.weight.shape[2], use.weight.shape[3])
+        a = unfolded(use.inputs, kernel, g.stride, g.padding, g.dilation)
+        grads = use.grads.reshape(n, groups, -1, use.grads[0, 0].numel())
+        rows = torch.matmul(grads, a.reshape(n, groups, -1, grads.shape[3]).mT)
     rows = rows.flatten(1).double()
     return rows @ rows.T

@@ -42,11 +42,11 @@ class Map:
 
     Args:
         output: Feature maps [N, C, H, W].
-        variance: Of the batch by channel, where it is a batch norm's: [C].
+        normed: What a batch norm was given, where it is one's.
     """
 
     output: Tensor
-    variance: Tensor | None = None
+    normed: Tensor | None = None
 
 
 @final
@@ -103,7 +103,7 @@ class Watch(TorchFunctionMode):
 
     def _map(self, y: Tensor, normed: Tensor | None = None) -> None:
         if y.dim() == 4:
-            self.maps.append(Map(y, None if normed is None else normed.detach().var((0, 2, 3), correction=0)))
+            self.maps.append(Map(y, normed))
 
 
 def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:

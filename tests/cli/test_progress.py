@@ -32,6 +32,7 @@ def test_everything_fits_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     ("totals", "workers", "expected"),
     [
         (Totals(10, 1.0, 100.0, 40.0, 0.0), 1, ["1 worker; saved 40% of the work by sharing"]),
+        (Totals(10, 1.0), 2, ["2 workers"]),
         (Totals(), 2, []),
         (None, None, []),
     ],

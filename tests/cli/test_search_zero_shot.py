@@ -27,6 +27,17 @@ def test_a_proxy_is_an_objective(tmp_path: Path) -> None:
     assert (more.document["trials"], more.document["new"]) == (16, 4)
 
 
+def test_workers_give_the_same_trials(tmp_path: Path) -> None:
+    words = (*TASK, *SMALL, "--objective", "gradsign", "--json")
+    alone = nas(*words, "--out", tmp_path / "alone")
+    shared = nas(*words, "--workers", 2, "--cpus-per-worker", 0.5, "--out", tmp_path / "shared")
+    assert shared.code == 0, shared.err
+    assert shared.document["front"] == alone.document["front"]
+    trials = [[(t.arch, t.metrics) for t in ledger.read(tmp_path / name).trials] for name in ("alone", "shared")]
+    assert trials[0] == trials[1]
+    assert (shared.document["totals"]["workers"], shared.document["totals"]["architectures"]) == (2, 12)
+
+
 def test_people_are_told_what_a_score_is(tmp_path: Path) -> None:
     outcome = nas(*TASK, *SMALL, "--objective", "synflow", "--out", tmp_path)
     assert outcome.code == 0, outcome.err
@@ -73,7 +84,9 @@ def test_a_table_answers(tmp_path: Path) -> None:
         ((*TASK, "--objective", "gradsign", "--objective", "min:latency_ms"), "latency_ms"),
         ((*TASK, "--objective", "gradsing"), "gradsign"),
         ((*TASK, "--objective", "gradsign", "--epochs", 3), "--epochs"),
-        ((*TASK, "--objective", "gradsign", "--workers", 2), "--workers"),
+        ((*TASK, "--objective", "gradsign", "--cpus-per-worker", 2), "--workers"),
+        ((*TASK, "--objective", "gradsign", "--ray", "auto"), "--workers"),
+        ((*TASK, "--table", "nas/nb201_full.csv.xz", "--workers", 2), "--workers"),
         ((*TASK, "--objective", "snip", "--assist", "az_nas"), "ranks a set"),
         ((*TASK, "--objective", "snip", "--constraint", "params<=10"), "smallest"),
         ((*TASK,), "gradsign"),

@@ -98,7 +98,10 @@ def test_hooks_are_gone_afterwards_also_after_an_error() -> None:
     assert not any(m._forward_hooks for m in model.modules())
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.floats(0.01, 1.0))
+SHARES = st.floats(0, 1e6).map(lambda value: value if value > 1e-300 else 0.0)  # below, products lose their digits
+
+
+@given(st.lists(SHARES, min_size=1, max_size=20), st.floats(0.01, 1.0))
 def test_directions_are_the_fewest_that_suffice(values: list[float], eta: float) -> None:
     found = directions(torch.tensor(values, dtype=torch.float64), eta)
     ordered, total = sorted(values, reverse=True), sum(values)
