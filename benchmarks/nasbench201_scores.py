@@ -1,7 +1,8 @@
 """Scores of NAS-Bench-201's networks by proxies, computed once and kept; what other benchmarks read.
 
 Full width and depth, CIFAR-10 images (JPEG q75) of the training split, weights as torch draws them. Scores are kept
-under build/, one line a network, so that an interrupted run goes on.
+under build/, one line a network with the sources that it is from, so that an interrupted run goes on. Where the sources
+have changed since, scores of three networks are computed anew, and have to be the same.
 
     NAS_DATA_DIR=... python -m benchmarks.nasbench201_scores --proxies gradsign --images 16 --jobs 2
 """
@@ -9,7 +10,9 @@ under build/, one line a network, so that an interrupted run goes on.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +26,7 @@ import torch
 from torch import Tensor
 
 import nas.data
+from benchmarks import rows
 from nas.evaluation.table import read_csv
 from nas.proxies import Probe, parts_of, score
 from nas.search_spaces import Architecture
@@ -57,9 +61,9 @@ def architecture(space: NasBench201Space, number: str) -> Architecture:
 
 def subset(count: int, seed: int) -> list[str]:
     """Numbers of cells that were drawn among the unique ones."""
-    rows = unique()
-    drawn = np.random.default_rng(seed).choice(len(rows), min(count, len(rows)), replace=False)
-    return [rows[i]["idx"] for i in drawn]
+    found = unique()
+    drawn = np.random.default_rng(seed).choice(len(found), min(count, len(found)), replace=False)
+    return [found[i]["idx"] for i in drawn]
 
 
 @cache
@@ -79,16 +83,23 @@ def scored(number: str, names: Sequence[str], images: int, seed: int) -> dict[st
     began = time.perf_counter()
     with Probe(model, x, y, seed=seed) as probe:
         found, seconds = score(probe, names)
-    return {"idx": number, "scores": found, "seconds": seconds, "wall_s": time.perf_counter() - began}
+    taken = time.perf_counter() - began
+    return {"idx": number, "scores": found, "seconds": seconds, "wall_s": taken, "code": _code()}
 
 
 def scores(
     numbers: Sequence[str], names: Sequence[str], *, images: int, seed: int, jobs: int
 ) -> dict[str, dict[str, Any]]:
     """Of these cells, by number; what was scored before is read."""
-    file = KEPT / f"{'-'.join(parts_of(names))[:120]}-{images}-{seed}.jsonl"
+    parts = parts_of(names)
+    file = KEPT / f"{parts[0]}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}-{images}-{seed}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     known = {row["idx"]: row for row in _lines(file)}
+    older = [number for number, row in known.items() if row["code"] != _code()]
+    for number in older[:3]:
+        again = scored(number, names, images, seed)["scores"]
+        if not all(_same(value, again[name]) for name, value in known[number]["scores"].items()):
+            raise SystemExit(f"scores of older sources differ for cell {number}; delete {file}")
     missing = [number for number in numbers if number not in known]
     if missing:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, file.open("a") as kept:
@@ -100,6 +111,15 @@ def scores(
                     kept.flush()
                     print(f"{i} of {len(missing)} networks", flush=True)
     return {number: known[number] for number in numbers}
+
+
+@cache
+def _code() -> str:
+    return rows.code()
+
+
+def _same(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-6)
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -72,8 +72,10 @@ def zico(probe: Probe) -> float:
         grads = torch.autograd.grad(probe.loss(seen, y), weights, allow_unused=True)
         parts.append({w: g for w, g in zip(weights, grads, strict=True) if g is not None})
     total = 0.0
-    for weight in parts[0].keys() & parts[1].keys():
-        a, b = parts[0][weight], parts[1][weight]
+    for weight, a in parts[0].items():  # in the order of use: a set would sum in another one each time
+        if weight not in parts[1]:
+            continue
+        b = parts[1][weight]
         spread = (a - b).abs() / 2  # the standard deviation of two values
         varied = spread > 0
         ratio = float((((a.abs() + b.abs()) / 2)[varied] / spread[varied]).sum(dtype=torch.float64))
