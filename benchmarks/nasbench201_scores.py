@@ -27,6 +27,7 @@ from torch import Tensor
 
 import nas.data
 from benchmarks import rows
+from nas.evaluation.allocator import keep_freed_memory
 from nas.evaluation.table import read_csv
 from nas.proxies import Probe, parts_of, score
 from nas.search_spaces import Architecture
@@ -77,6 +78,7 @@ def batch(images: int, seed: int) -> tuple[Tensor, Tensor]:
 def scored(number: str, names: Sequence[str], images: int, seed: int) -> dict[str, Any]:
     """Scores of one network, and seconds."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     space = space_of_the_benchmark()
     x, y = batch(images, seed)
     model = network(space, architecture(space, number), seed=seed)

@@ -1,7 +1,7 @@
 """How well proxies order NAS-Bench-201's networks, beside parameters, and beside the published scores.
 
-500 of the 9,445 unique cells, the same for all seeds; accuracies after 200 epochs on CIFAR-10's test set. GradSign gets
-as many images as its paper, all others 64. "published" are the scores of NAS-Bench-Suite-Zero for the same networks,
+500 of the 9,445 unique cells, the same for all seeds; accuracies after 200 epochs on CIFAR-10's test set; 64 images.
+"published" are the scores of NAS-Bench-Suite-Zero for the same networks,
 compared with the validation accuracy that they came with.
 
     NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --jobs 2
@@ -22,7 +22,7 @@ from nas.evaluation.table import read_csv
 from nas.proxies import COMBINED, PROXIES, aggregate, agreement, ranks
 
 NAME = "proxies_nasbench201"
-IMAGES, GRADSIGN_IMAGES = 64, 128
+IMAGES = 64
 OTHERS = [name for name in PROXIES if name not in ("gradsign", "wpca", "vpca", "grasp", "zen")]
 SLOW = ["grasp", "zen"]
 # The columns of the published scores.
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=500)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--slow-seeds", type=int, default=3, help="of them for GraSP and Zen")
     parser.add_argument("--only", default="gradsign,others,slow", help="which scores to compute")
@@ -47,7 +48,7 @@ def main() -> None:
     accuracy = np.array([truth[n] for n in numbers]) / 100
     params = np.array([float(published[n]["c10_params"]) for n in numbers])
     validation = np.array([float(published[n]["c10_val_acc_200ep"]) for n in numbers])
-    wanted = {"gradsign": (["gradsign"], GRADSIGN_IMAGES), "others": (OTHERS, IMAGES), "slow": (SLOW, IMAGES)}
+    wanted = {"gradsign": (["gradsign"], words.images), "others": (OTHERS, words.images), "slow": (SLOW, words.images)}
     for seed in range(words.seeds):
         for group in words.only.split(","):
             names, images = wanted[group]
