@@ -93,7 +93,7 @@ def noise_passes(model: nn.Module, x: Tensor) -> None:
 
 
 def one_by_one_score(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    return float(sum(count.abs().sum(dtype=torch.float64) for count in one_by_one(model, x, y)))
+    return float(sum(count.abs().sum(dtype=torch.float64) for count in one_by_one(model, x, y)[1].values()))
 
 
 def authors_way(model: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -85,6 +85,7 @@ def main() -> None:
             return [known.get(arch, float("nan")) for arch in archs]
 
         strategies[f"evolution 10/3 + {name}"] = Assisted(Evolution(10, 3, brood=12), score, candidates=10, alone=10)
+        strategies[f"local + {name}"] = Assisted(LocalSearch(10), score, candidates=10, alone=10)
         strategies[f"random + {name}"] = Assisted(Random(), score, candidates=10)
     for label, strategy in strategies.items():
         curves = 100 * np.array([curve(strategy, accuracy, seed, words.most) for seed in range(words.seeds)])

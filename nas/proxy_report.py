@@ -36,7 +36,8 @@ def agreement_table(found: Mapping[str, Agreement], seconds: Mapping[str, float]
         row = found[name]
         table.add_row(
             name, *map(_rounded, (row.spearman, row.kendall, row.partial_spearman, row.top_spearman)),
-            f"{100 * row.best_of_100:.2f}", f"{seconds[name]:.3f}", str(row.not_finite or ""),
+            "-" if row.best_of_100 is None else f"{100 * row.best_of_100:.2f}", f"{seconds[name]:.3f}",
+            str(row.not_finite or ""),
         )  # fmt: skip
     return table
 

@@ -98,7 +98,10 @@ def proxies(
         "out": str(directory), "wall_s": time.monotonic() - began,
     }  # fmt: skip
     runs.write_json(directory / DOCUMENT, document)
-    emit(document, as_json=as_json, human=_human(directory, shown, columns, accuracy, found, seconds))
+    human = _human(directory, shown, columns, accuracy, found, seconds)
+    if not task.x.is_floating_point():
+        human.append("texts have no classes here: they are made up, and scores that read classes read these")
+    emit(document, as_json=as_json, human=human)
 
 
 def _human(
@@ -118,15 +121,17 @@ def _human(
     return [
         proxy_report.agreement_table(found, seconds, len(accuracy)),
         "a proxy that does not beat params and macs says nothing about these networks",
+        "s/net: a pass that several share counts for the first that needs it",
         f"{directory / PICTURE} shows them, {directory / SCORES} has every score",
     ]
 
 
 def _names(which: str | None, *, tokens: bool) -> list[str]:
-    from nas.proxies import names, parts_of
+    from nas.proxies import COMBINED, FOR_REAL_INPUTS, FOR_TRANSFORMERS, names, parts_of
 
     if which == "all":
-        return [name for name in names() if tokens or name not in ("wpca", "vpca")]
+        unfit = FOR_REAL_INPUTS if tokens else FOR_TRANSFORMERS
+        return [name for name in names() if not {name, *COMBINED.get(name, ())} & set(unfit)]
     chosen = [name.strip() for name in (which or (FOR_TEXT if tokens else USUAL)).split(",") if name.strip()]
     if not chosen:
         raise UsageError("--proxies names none; for example --proxies gradsign,nwot")

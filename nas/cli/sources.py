@@ -143,7 +143,7 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
         return Measured(
             f"{supernet} (validation)", task, None, SupernetEvaluator(run.stored.supernet, run.data(), device=device)
         )
-    path = table or found_table(task.space)
+    path = table or found_table(task.space, task.spec)
     if path is None:
         return None
     rows = read_table(task.space, path)

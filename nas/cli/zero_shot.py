@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> 
 
     known = (*SCORES, "params", "macs", *(("accuracy",) if table is not None else ()))
     for goal in goals:
+        if goal.metric in ("loss", "latency_ms") and table is not None:
+            raise UsageError(f"a table has accuracies and no {goal.metric}; leave that objective or bound out")
         if goal.metric in ("accuracy", "loss", "latency_ms") and goal.metric not in known:
             raise UsageError(
                 f"a search by proxies trains nothing and has no {goal.metric}; "
@@ -95,15 +98,19 @@ def search_untrained(
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, and where a table has them add test accuracies to the front, which the search did not see."""
     from nas.cli.progress import search_bar
+    from nas.evaluation.table import located
     from nas.study import Study
 
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = device if crew is None else crew.device
     with _evaluator(task, goals, table, device=device, seed=seed, crew=crew) as (evaluator, rows, counters):
+        seen = f"{task.spec}, {len(task.x)}"
+        if table is not None:
+            seen += f", table {hashlib.sha256(located(table).read_bytes()).hexdigest()[:16]}"
         study = Study(
             task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
             seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
-            provenance={"weights": f"untrained, seed {seed}", "data": f"{task.spec}, {len(task.x)}", "device": where},
+            provenance={"weights": f"untrained, seed {seed}", "data": seen, "device": where},
             asynchronous=crew is not None and crew.asynchronous, counters=counters,
         )  # fmt: skip
         with study, search_bar("searching") as progress:
@@ -172,8 +179,11 @@ def report_untrained(
     report.draw_front(trials, front, objectives, directory / runs.PICTURE)
     runs.write_json(directory / runs.SEARCH, document)
     best = document["best"]
-    known = "test_accuracy" in best["metrics"]
-    said = f"{best['metrics']['test_accuracy']:.2%} of test images right, says the table" if known else "never trained"
+    said = "never trained"
+    if "test_accuracy" in best["metrics"]:
+        said = f"{best['metrics']['test_accuracy']:.2%} of test images right, says the table"
+    elif "accuracy" in best["metrics"]:
+        said = f"accuracy {best['metrics']['accuracy']:.2%}, says the table"
     lines: list[Any] = [
         report.front_table(front, objectives, constraints, limit=SHOWN),
         f"best {best['digest']}: {said}",

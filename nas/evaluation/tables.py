@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.errors import UsageError
+from nas.errors import DataError, UsageError
 from nas.evaluation.evaluator import Metrics
 from nas.evaluation.flexibert_table import flexibert_table
 from nas.evaluation.nasbench201_table import nasbench201_table
@@ -24,45 +24,65 @@ class Table:
     Args:
         read: Metrics by architecture, of a space and a path.
         usual: Where it is below NAS_DATA_DIR.
-        fits: Whether a space is of the task that the table was measured on.
+        task: What it was measured on, for people.
+        fits: Whether a space is of a task like that.
+        data: How --data begins where it is that task.
     """
 
     read: Callable[[Any, Path], Mapping[Architecture, Metrics]]
     usual: Path
+    task: str
     fits: Callable[[Any], bool]
+    data: str
 
 
 TABLES: Mapping[type[SearchSpace], Table] = {
     NasBench201Space: Table(
         lambda space, path: nasbench201_table(space, path, CIFAR10),
         Path("nas/nb201_full.csv.xz"),
+        "CIFAR-10, 32x32 images of 3 channels in 10 classes",
         lambda space: (space.input_size, space.in_channels, space.num_classes) == (32, 3, 10),
+        "cifar10:",
     ),
-    FlexiBertSpace: Table(flexibert_table, Path("nas/flexibert_250.json"), lambda space: True),
+    FlexiBertSpace: Table(flexibert_table, Path("nas/flexibert_250.json"), "GLUE", lambda space: True, "text:"),
 }
 
 
 def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]:
-    """Metrics by architecture, `accuracy` among them.
+    """Metrics by architecture, `accuracy` among them; those of the benchmark's networks, whatever the space's width.
 
     Args:
         space: Its kind says how the table is read.
         path: The file; a relative one is also looked for under NAS_DATA_DIR.
 
     Raises:
-        UsageError: No table is known for this kind of space.
-        DataError: The file is missing or damaged.
+        UsageError: No table is known for this kind of space, or it is of another task.
+        DataError: The file is missing, damaged, or has no row of the space.
     """
     if type(space) not in TABLES:
         known = sorted(kind.name for kind in TABLES)
         raise UsageError(f"no benchmark table is known for space {space.name!r}; there are some for {', '.join(known)}")
-    return TABLES[type(space)].read(space, path)
+    table = TABLES[type(space)]
+    if not table.fits(space):
+        size = f"inputs of {space.input_size} and {space.num_classes} classes"
+        raise UsageError(f"tables for space {space.name!r} are of {table.task}; these data have {size}")
+    rows = table.read(space, path)
+    if not rows:
+        raise DataError(f"{path.name} has no row of space {space.name!r}")
+    return rows
 
 
-def found_table(space: SearchSpace) -> Path | None:
-    """The table of this space and task below NAS_DATA_DIR, if it is there."""
+def found_table(space: SearchSpace, data: str) -> Path | None:
+    """The table of this space's own networks and of these data below NAS_DATA_DIR, if it is there.
+
+    Args:
+        space: With the benchmark's settings.
+        data: As --data has it.
+    """
     table = TABLES.get(type(space))
-    if table is None or not table.fits(space) or "NAS_DATA_DIR" not in os.environ:
+    if table is None or space.preset != "full" or not data.startswith(table.data) or "NAS_DATA_DIR" not in os.environ:
+        return None
+    if not table.fits(space):
         return None
     path = Path(os.environ["NAS_DATA_DIR"]) / table.usual
     return table.usual if path.is_file() else None

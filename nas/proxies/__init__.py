@@ -26,6 +26,8 @@ from nas.proxies.wpca import vpca, wpca
 __all__ = [
     "BASELINES",
     "COMBINED",
+    "FOR_REAL_INPUTS",
+    "FOR_TRANSFORMERS",
     "PROXIES",
     "Agreement",
     "Probe",
@@ -45,11 +47,22 @@ Score = Callable[[Probe], float]
 Proxy = Callable[[nn.Module, Tensor, Tensor], float]
 
 BASELINES = ("params", "macs")  # printed beside every proxy
+FOR_TRANSFORMERS = ("wpca", "vpca")
+FOR_REAL_INPUTS = (
+    "synflow",
+    "jacob_cov",
+    "epe_nas",
+    "meco",
+    "zen",
+    "az_expressivity",
+    "az_progressivity",
+    "az_trainability",
+)
 
 PROXIES: Mapping[str, Score] = {
     "params": params,
     "macs": macs,
-    "gradsign": lambda probe: gradsign(probe.model, probe.x, probe.y),
+    "gradsign": lambda probe: gradsign(probe.model, probe.x, probe.y, mask=probe.mask),
     "wpca": lambda probe: wpca(probe.model, probe.arguments, mask=probe.mask),
     "vpca": lambda probe: vpca(probe.model, probe.arguments, mask=probe.mask),
     "synflow": synflow,

@@ -26,7 +26,7 @@ class Agreement:
         kendall: Kendall's tau-b.
         partial_spearman: Spearman's correlation of what parameters do not explain.
         top_spearman: Spearman's among the most accurate tenth.
-        best_of_100: Mean accuracy of what the score takes for the best of 100 networks, over 500 draws.
+        best_of_100: Mean accuracy of what the score takes for the best of 100 networks, over 500 draws; None for fewer.
         not_finite: Networks that it could not score; they rank last.
     """
 
@@ -34,7 +34,7 @@ class Agreement:
     kendall: float | None
     partial_spearman: float | None
     top_spearman: float | None
-    best_of_100: float
+    best_of_100: float | None
     not_finite: int
 
 
@@ -55,8 +55,8 @@ def agreement(scores: ArrayLike, accuracy: ArrayLike, params: ArrayLike, *, seed
         raise UsageError(f"a correlation needs at least 3 networks with all their values, got {len(values)}")
     top = np.argsort(-truth, kind="stable")[: max(3, round(TOP * len(truth)))]
     rng, found = np.random.default_rng(seed), list[float]()
-    for _ in range(DRAWS):
-        drawn = rng.choice(len(values), min(DRAWN, len(values)), replace=False)
+    for _ in range(DRAWS if len(values) >= DRAWN else 0):
+        drawn = rng.choice(len(values), DRAWN, replace=False)
         best = drawn[values[drawn] == values[drawn].max()]
         found.append(float(truth[best].mean()))  # of equal scores any may be taken
     return Agreement(
@@ -64,7 +64,7 @@ def agreement(scores: ArrayLike, accuracy: ArrayLike, params: ArrayLike, *, seed
         kendall=_number(_quietly(kendalltau, values, truth)),
         partial_spearman=_partial(values, truth, sizes),
         top_spearman=spearman(values[top], truth[top]),
-        best_of_100=float(np.mean(found)),
+        best_of_100=float(np.mean(found)) if found else None,
         not_finite=int((~np.isfinite(np.asarray(scores, np.float64))).sum()),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
@@ -14,18 +16,19 @@ from torch.func import functional_call
 from nas.errors import UsageError
 from nas.proxies.norms import by_batch
 from nas.proxies.probe import Probe
+from nas.proxies.spectra import eigenvalues, spectral_norm
 from nas.proxies.watching import Watch, quiet
 
 
 def az_expressivity(probe: Probe) -> float:
     """Sum over blocks of the entropy of the principal components of their outputs' channels, for random inputs."""
-    return sum(_entropies(_features(probe)))
+    return sum(probe.once(_entropies))
 
 
 def az_progressivity(probe: Probe) -> float:
     """The least growth of that entropy from one block to the next; 0 for a single block."""
-    found = _entropies(_features(probe))
-    return min((b - a for a, b in pairwise(found)), default=0.0)
+    growth = [b - a for a, b in pairwise(probe.once(_entropies))]
+    return math.nan if any(map(math.isnan, growth)) else min(growth, default=0.0)
 
 
 def az_trainability(probe: Probe) -> float:
@@ -36,7 +39,7 @@ def az_trainability(probe: Probe) -> float:
     Raises:
         UsageError: Fewer than two blocks, or none that changes anything.
     """
-    features, generator, scores = _features(probe), probe.generator(), list[float]()
+    features, generator, scores = probe.once(_features), probe.generator(), list[float]()
     if len(features) < 2:
         raise UsageError("az_trainability looks from block to block, and this module has fewer than two")
     for before, after in pairwise(features):
@@ -44,7 +47,7 @@ def az_trainability(probe: Probe) -> float:
         (back,) = torch.autograd.grad(after, [before], signs, retain_graph=True, allow_unused=True)
         if back is None or (back.shape == signs.shape and torch.equal(back, signs)):
             continue
-        norm = float(torch.linalg.matrix_norm(_mean_product(back, signs), 2))
+        norm = spectral_norm(_mean_product(back, signs))
         scores.append(2 - norm - 1 / (norm + 1e-6))
     if not scores:
         raise UsageError("az_trainability found no block that changes its input")
@@ -52,15 +55,32 @@ def az_trainability(probe: Probe) -> float:
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """The members of the longest sequence in a module, or its parts where it has none."""
-    sequences = [list(m) for m in model.modules() if isinstance(m, nn.Sequential | nn.ModuleList)]
-    return max(sequences, key=len, default=list(model.children()))
+    """What a module is a sequence of: the members of its outermost sequences that have parts of their own.
+
+    Sequences in sequences, such as the stages of a ResNet, are opened; what they hold is not. Where no member has
+    parts, members without any are the blocks; where there is no sequence, the module's parts are.
+    """
+    level, members = [model], list(_members(model))
+    while level and not members:
+        level = [child for part in level for child in part.children()]
+        members = [member for part in level for member in _members(part)]
+    return [m for m in members if any(True for _ in m.children())] or members or list(model.children())
+
+
+def _members(module: nn.Module) -> Iterator[nn.Module]:
+    inside = isinstance(module, nn.Sequential | nn.ModuleList)
+    for child in module.children():
+        if isinstance(child, nn.Sequential | nn.ModuleList):
+            yield from _members(child)
+        elif inside:
+            yield child
 
 
 def _features(probe: Probe) -> list[Tensor]:
     """Outputs of the blocks, [N, C, H, W], in the order of use, with their graph."""
     generator, found = probe.generator(), list[Tensor]()
-    x = torch.randn(probe.images("az_nas").shape, generator=generator, device=probe.x.device)
+    shape, dtype = probe.images("az_nas").shape, probe.x.dtype
+    x = torch.randn(shape, generator=generator, device=probe.x.device, dtype=dtype)
 
     def take(module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.dim() == 4:
@@ -75,12 +95,12 @@ def _features(probe: Probe) -> list[Tensor]:
     return found
 
 
-def _entropies(features: list[Tensor]) -> list[float]:
+def _entropies(probe: Probe) -> list[float]:
     found = []
-    for feature in features:
+    for feature in probe.once(_features):
         rows = feature.detach().movedim(1, -1).flatten(0, -2)
         rows = rows - rows.mean(0)
-        values = torch.linalg.eigvalsh((rows.T @ rows / len(rows)).double()).clamp(min=0)
+        values = eigenvalues((rows.T @ rows / len(rows)).double()).clamp(min=0)
         shares = values / values.sum()
         found.append(float(-(shares * torch.log(shares + 1e-8)).sum()))
     return found

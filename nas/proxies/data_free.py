@@ -12,6 +12,7 @@ from torch.func import functional_call
 from nas.errors import UsageError
 from nas.proxies.norms import by_batch, left_out
 from nas.proxies.probe import Probe
+from nas.proxies.spectra import eigenvalues
 from nas.proxies.watching import Map, Watch, quiet
 
 MECO_SIZE = 64  # height and width of its input
@@ -27,12 +28,13 @@ def synflow(probe: Probe) -> float:
         UsageError: Integer inputs.
     """
     ones = torch.ones_like(probe.images("synflow")[:1], dtype=torch.float64)
+    inputs = (ones, *(part[:1] for part in probe.arguments[1:]))
     own = {leaf: leaf.detach().double().abs().requires_grad_() for leaf in probe.leaves.values()}
     state = {name: own[leaf] for name, leaf in probe.leaves.items()}
     state |= {name: b.double().abs() for name, b in probe.model.named_buffers() if b.is_floating_point()}
     watch = Watch(left_out)
     with torch.enable_grad(), quiet(probe.model), watch:
-        output = functional_call(probe.model, state, (ones,), tie_weights=False)
+        output = functional_call(probe.model, state, inputs, tie_weights=False)
     weights = list(dict.fromkeys(layer.weight for layer in watch.layers))
     if not weights:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
@@ -54,10 +56,12 @@ def meco(probe: Probe) -> float:
     sizes = [(shape[0], MECO_SIZE, MECO_SIZE), tuple(shape)] if len(shape) == 3 else [tuple(shape)]
     maps: list[Tensor] = []
     for size in sizes:
-        x = torch.randn(1, *size, generator=generator, device=probe.x.device)
+        x = torch.randn(1, *size, generator=generator, device=probe.x.device, dtype=probe.x.dtype)
         try:
             with torch.no_grad(), quiet(probe.model), Watch(by_batch) as watch:
                 functional_call(probe.model, dict(probe.leaves), (x,), tie_weights=False)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError:  # a module of one image size
             if size == sizes[-1]:
                 raise
@@ -73,7 +77,7 @@ def meco(probe: Probe) -> float:
 def zen(probe: Probe) -> float:
     """Log E |f(x) - f(x + a z)| + sum over batch norms of log sqrt(mean variance) (Lin et al. 2021).
 
-    x, z and the weights of convolutions and linear layers are standard normal, batch norms do not scale; f is the last
+    x, z and the weights of convolutions and linear layers are standard normal, norms do not scale; f is the last
     feature map, | | the sum over its elements. 32 draws with 16 samples.
 
     Raises:
@@ -90,8 +94,8 @@ def _zen_draw(probe: Probe, shape: tuple[int, ...], generator: torch.Generator) 
         if leaf.dim() > 1:
             state[name] = torch.randn(leaf.shape, generator=generator, device=leaf.device, dtype=leaf.dtype)
         else:
-            state[name] = torch.full_like(leaf, float(name.endswith("weight")), requires_grad=False)
-    x, z = (torch.randn(shape, generator=generator, device=probe.x.device) for _ in range(2))
+            state[name] = torch.full_like(leaf, float(not name.endswith("bias")), requires_grad=False)
+    x, z = (torch.randn(shape, generator=generator, device=probe.x.device, dtype=probe.x.dtype) for _ in range(2))
     last, norms = list[Tensor](), 0.0
     for i, given in enumerate((x, x + ZEN_STEP * z)):
         maps = _maps(probe, state, given)
@@ -115,4 +119,4 @@ def _maps(probe: Probe, state: dict[str, Tensor], x: Tensor) -> list[Map]:
 def _least_eigenvalue(rows: Tensor) -> float:
     """Of the correlations of rows [C, P]."""
     rows = F.normalize(rows.double() - rows.double().mean(1, keepdim=True))
-    return float(torch.linalg.eigvalsh(rows @ rows.T)[0])
+    return float(eigenvalues(rows @ rows.T)[0])

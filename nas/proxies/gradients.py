@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas.errors import UsageError
 from nas.proxies.probe import Probe
@@ -34,6 +37,8 @@ def fisher(probe: Probe) -> float:
     """Sum over channels of half the mean over samples of (sum over positions of a dL/da)^2 (Theis et al. 2018)."""
     total = 0.0
     for layer, grad in zip(probe.seen.layers, probe.gradients[1], strict=True):
+        if len(layer.output) % len(probe.x):
+            raise UsageError("fisher needs samples in the first dimension of a layer's output")
         if grad is not None:
             product = (layer.output.detach() * grad).movedim(layer.channels, 1)
             product = product.flatten(2).sum(2) if product.dim() > 2 else product
@@ -43,10 +48,13 @@ def fisher(probe: Probe) -> float:
 
 def grasp(probe: Probe) -> float:
     """-sum of theta (H g), with g the gradient and H the Hessian of the loss (Wang et al. 2020, temperature 1)."""
-    seen = probe.look(probe.x)  # a graph of its own: this one has to be differentiated twice
+    with sdpa_kernel(SDPBackend.MATH):  # of torch's ways the one that can be differentiated twice
+        seen = probe.look(probe.x)  # a graph of its own
     weights = list(dict.fromkeys(layer.weight for layer in seen.layers))
     loss = probe.loss(seen, probe.y)
     grads = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    if all(g is None for g in grads):
+        return math.nan
     # A gradient that depends on no weight has no second derivative.
     product = sum((g * g.detach()).sum() for g in grads if g is not None)
     if not isinstance(product, Tensor) or not product.requires_grad:
@@ -58,7 +66,7 @@ def grasp(probe: Probe) -> float:
 def zico(probe: Probe) -> float:
     """Sum over layers of log(sum over weights of mean |g| / std(g)), over the halves of the batch (Li et al. 2023).
 
-    Weights whose gradients do not vary are left out, as are layers that have no others.
+    Weights whose gradients do not vary are left out, as are layers that have no others; NaN where no layer is left.
 
     Raises:
         UsageError: A batch of one.
@@ -71,16 +79,17 @@ def zico(probe: Probe) -> float:
         weights = list(dict.fromkeys(layer.weight for layer in seen.layers))
         grads = torch.autograd.grad(probe.loss(seen, y), weights, allow_unused=True)
         parts.append({w: g for w, g in zip(weights, grads, strict=True) if g is not None})
-    total = 0.0
+    total, met = 0.0, False
     for weight, a in parts[0].items():  # in the order of use: a set would sum in another one each time
         if weight not in parts[1]:
             continue
         b = parts[1][weight]
         spread = (a - b).abs() / 2  # the standard deviation of two values
-        varied = spread > 0
+        varied = ~(spread == 0)  # NaN stays
         ratio = float((((a.abs() + b.abs()) / 2)[varied] / spread[varied]).sum(dtype=torch.float64))
-        total += torch.tensor(ratio, dtype=torch.float64).log().item() if ratio > 0 else 0.0
-    return total
+        if math.isnan(ratio) or ratio > 0:
+            total, met = total + (math.log(ratio) if math.isfinite(ratio) else ratio), True
+    return total if met else math.nan
 
 
 def _halves(part: Tensor | None, n: int) -> tuple[Tensor | None, Tensor | None]:

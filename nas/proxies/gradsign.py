@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch.func import functional_call
 
 from nas.errors import UsageError
 from nas.kernels.sign_accumulate import conv2d_signs, linear_signs
+from nas.proxies.checks import check_batch, check_classes, check_logits
 from nas.proxies.norms import by_own_map
 from nas.proxies.per_sample import PerSample, Use
 from nas.proxies.watching import Watch, quiet
@@ -16,101 +19,119 @@ from nas.proxies.watching import Watch, quiet
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def gradsign(model: nn.Module, x: Tensor, y: Tensor) -> float:
+def gradsign(model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> float:
     """Tau = sum over weights k of |sum over samples i of sign(d loss_i / d w_k)|, higher is better.
 
     The weights of convolutions and linear layers count, attention's projections among them; biases, norms and
     embeddings do not. A batch norm normalises each sample by its own map, as it does with a batch of one in training
     mode; where a map has one pixel it only scales and shifts. All samples take one forward and one backward pass; where
     a module cannot be batched so (tied weights, layers of other dimensions, a path that depends on values) they take
-    one each.
+    one each. NaN where the loss is not finite.
 
     Args:
-        model: Maps x to logits [N, classes]; nothing of it is changed.
+        model: Maps x to logits [N, classes], or (x, mask) where there is a mask; nothing of it is changed.
         x: Inputs [N, ...], images or tokens.
         y: Classes [N].
+        mask: For tokens [N, T], true for those that count.
 
     Raises:
-        UsageError: No convolution or linear layer was used, complex inputs, or not as many classes as inputs.
+        UsageError: No convolution or linear layer was used, complex or integer inputs where a layer multiplies, classes
+            that do not fit, or weights that are computed from parameters where samples have to go one by one.
     """
-    return float(sum(counts.abs().sum(dtype=torch.float64) for counts in sign_counts(model, x, y)))
+    loss, counts = _counted(model, x, y, mask)
+    if not math.isfinite(loss):
+        return math.nan
+    return float(sum(count.abs().sum(dtype=torch.float64) for count in counts.values()))
 
 
-def sign_counts(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+def sign_counts(model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> dict[Tensor, Tensor]:
     """For each weight, samples with a positive gradient minus samples with a negative one, in the weight's shape.
 
-    Model, inputs and classes are those of `gradsign`.
+    Arguments are those of `gradsign`.
     """
-    if x.is_complex():
-        raise UsageError("gradsign takes real inputs or tokens, and these are complex; pass their parts as channels")
-    if len(x) != len(y) or not len(x):
-        raise UsageError(f"gradsign needs as many classes as inputs, got {len(y)} and {len(x)}")
+    return _counted(model, x, y, mask)[1]
+
+
+def _counted(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None) -> tuple[float, dict[Tensor, Tensor]]:
+    check_batch("gradsign", x, y)
     try:
-        found = _together(model, x, y)
+        loss, found = _together(model, x, y, mask)
     except torch.OutOfMemoryError:
         raise
     except (NotImplementedError, RuntimeError):  # what torch.vmap says of what it cannot batch
-        found = one_by_one(model, x, y)
+        loss, found = one_by_one(model, x, y, mask)
     if not found:
         raise UsageError("gradsign needs a module that uses a convolution or a linear layer")
-    return found
+    return loss, found
 
 
-def _together(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+def _together(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[float, dict[Tensor, Tensor]]:
+    """The summed loss, and the counts."""
     found: dict[Tensor, Tensor] = {}
-    own = set(model.parameters())
 
     def collect(use: Use) -> None:
-        if use.weight not in own:  # computed from parameters: no weight of a layer
-            return
-        if use.weight in found:
-            raise NotImplementedError("a weight that is used twice: its sum must be complete before the sign")
         if use.geometry is None:
             found[use.weight] = linear_signs(use.inputs, use.grads)
         else:
             kernel = (use.weight.shape[2], use.weight.shape[3])
             found[use.weight] = conv2d_signs(use.inputs, use.grads, kernel, **use.geometry._asdict())
 
-    mode = PerSample(collect)
+    def loss(label: Tensor, *sample: Tensor) -> Tensor:
+        logits = model(*(part.unsqueeze(0) for part in sample))
+        check_logits(logits, 1)
+        check_classes(y, logits.shape[1])
+        return F.cross_entropy(logits, label.unsqueeze(0))
 
-    def loss(sample: Tensor, label: Tensor) -> Tensor:
-        return F.cross_entropy(model(sample.unsqueeze(0)), label.unsqueeze(0))
-
+    mode = PerSample(model, collect)
     with torch.enable_grad(), quiet(model):
         with mode:
-            total = torch.vmap(loss)(x, y).sum()
+            total = torch.vmap(loss)(y, x, *(() if mask is None else (mask,))).sum()
         if total.requires_grad:
             torch.autograd.grad(total, mode.anchor, allow_unused=True)
-    return list(found.values())
+    return float(total.detach()), found
 
 
-def one_by_one(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+def one_by_one(
+    model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None = None
+) -> tuple[float, dict[Tensor, Tensor]]:
     """The same by its definition, one forward and one backward pass a sample: the reference, for any module.
 
-    Model, inputs and classes are those of `gradsign`.
+    Arguments are those of `gradsign`; the counts are by parameter.
     """
     own: dict[Tensor, Tensor] = {p: p.detach().requires_grad_() for p in model.parameters()}
     leaves = {name: own[p] for name, p in model.named_parameters(remove_duplicate=False)}
-    counted = [own[p] for p in dict.fromkeys(_weights(model))]
-    counts = [torch.zeros_like(weight) for weight in counted]
-    used = False
-    for sample, label in zip(x, y, strict=True):
+    counts: dict[Tensor, Tensor] = {p: torch.zeros_like(p) for p in _weights(model)}
+    counted = [own[p] for p in counts]
+    used, total = False, 0.0
+    for i in range(len(x)):
+        sample = (x[i : i + 1],) if mask is None else (x[i : i + 1], mask[i : i + 1])
         with torch.enable_grad(), quiet(model), Watch(by_own_map):
-            logits = functional_call(model, leaves, (sample.unsqueeze(0),), tie_weights=False)
-            loss = F.cross_entropy(logits, label.unsqueeze(0))
+            logits = functional_call(model, leaves, sample, tie_weights=False)
+            check_logits(logits, 1)
+            check_classes(y, logits.shape[1])
+            loss = F.cross_entropy(logits, y[i : i + 1])
+        total += float(loss.detach())
         if counted and loss.requires_grad:
-            for count, grad in zip(counts, torch.autograd.grad(loss, counted, allow_unused=True), strict=True):
+            grads = torch.autograd.grad(loss, counted, allow_unused=True)
+            for count, grad in zip(counts.values(), grads, strict=True):
                 if grad is not None:
                     used = True
                     count += grad.sign()
-    return counts if used else []
+    return total, counts if used else {}
 
 
 def _weights(model: nn.Module) -> list[Tensor]:
-    found = list[Tensor]()
+    found: dict[Tensor, None] = {}
     for module in model.modules():
+        weight = None
         if isinstance(module, _LAYERS):
-            found.append(module.weight)
-        elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
-            found.append(module.in_proj_weight)
-    return found
+            weight = module.weight
+        elif isinstance(module, nn.MultiheadAttention):
+            weight = module.in_proj_weight
+        if weight is not None and not isinstance(weight, nn.Parameter):
+            raise UsageError(
+                f"gradsign counts weights that are parameters, and one of a {type(module).__name__} is computed from "
+                "others; remove its weight norm or parametrization first"
+            )
+        found |= {} if weight is None else {weight: None}
+    return list(found)

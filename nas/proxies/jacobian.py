@@ -33,6 +33,8 @@ def jacob_cov(probe: Probe) -> float:
 def epe_nas(probe: Probe) -> float:
     """Sum over classes of |sum of log(|corr| + k)| of the Jacobians of a class (Lopes et al. 2021).
 
+    The paper's rule for at most 100 classes, here for any number.
+
     Raises:
         UsageError: No class with two samples, or integer inputs.
     """
@@ -54,6 +56,8 @@ def nwot(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "nwot")
+    if not bool(probe.seen.logits.isfinite().all()):
+        return math.nan
     kernel = sum(_agreements(code) for code in _codes(probe, "nwot"))
     return float(torch.linalg.slogdet(torch.as_tensor(kernel))[1])
 
@@ -65,6 +69,8 @@ def swap(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "swap")
+    if not bool(probe.seen.logits.isfinite().all()):
+        return math.nan
     found = []
     for code in _codes(probe, "swap"):
         bits = code[:SWAP_SAMPLES]
@@ -80,6 +86,8 @@ def linear_regions(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "linear_regions")
+    if not bool(probe.seen.logits.isfinite().all()):
+        return math.nan
     kernel = torch.as_tensor(sum(_agreements(code) for code in _codes(probe, "linear_regions")))
     same = kernel == kernel.diagonal()[:, None]
     return float(len(torch.unique(same, dim=0)))

@@ -1,4 +1,4 @@
-"""What batch norms do while a pass is looked at: no buffer moves."""
+"""What batch norms do while a pass is looked at: no buffer moves. Arguments have the names that torch calls them by."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nas.errors import UsageError
 
 
 def by_batch(
-    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
-    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """A batch norm by its batch; no buffer moves."""
-    if x.numel() == x.shape[1]:
+    if input.numel() == input.shape[1]:
         raise UsageError("a batch norm sees one value a channel; give a larger batch or larger images")
-    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+    return F.batch_norm(input, None, None, weight, bias, training=True, eps=eps)
 
 
 def by_own_map(
-    x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None, bias: Tensor | None = None,
-    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """[n, C, ...] of one sample normalised by itself; where a channel has one value only scale and shift are left."""
-    return own_maps(x.unsqueeze(0), weight, bias, eps).squeeze(0)
+    return own_maps(input.unsqueeze(0), weight, bias, eps).squeeze(0)
 
 
 def own_maps(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -39,6 +39,6 @@ def own_maps(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) 
     return (x if bias is None else x + bias.view(shape)).transpose(1, 2)
 
 
-def left_out(x: Tensor, *_: Any, **__: Any) -> Tensor:
+def left_out(input: Tensor, *_: Any, **__: Any) -> Tensor:
     """No batch norm."""
-    return x
+    return input

@@ -11,6 +11,7 @@ from nas.errors import UsageError
 from nas.kernels.sign_accumulate import unfolded
 from nas.proxies.per_sample import PerSample, Use
 from nas.proxies.probe import Probe
+from nas.proxies.spectra import eigenvalues
 from nas.proxies.watching import quiet
 
 SAMPLES = 32
@@ -20,33 +21,38 @@ def ntk_condition(probe: Probe) -> float:
     """-kappa of the kernel of the first 32 samples: its largest eigenvalue over its least; higher is better.
 
     The kernel's entries are products of the samples' gradients of the summed logits, over the weights of convolutions
-    and linear layers. A batch norm normalises each sample by its own map, so that one backward pass has all gradients.
-    A kernel without full rank has condition infinity.
+    and linear layers. A batch norm normalises each sample by its own map, so that one backward pass has all gradients,
+    where the paper's uses the batch. A kernel without full rank has condition infinity.
 
     Raises:
         UsageError: Fewer than two samples, or a module that cannot be batched sample by sample.
     """
-    x = probe.x[:SAMPLES]
-    if len(x) < 2:
+    if len(probe.x) < 2:
         raise UsageError("ntk_condition compares samples; give a batch of at least 2")
     grams: list[Tensor] = []
-    own = set(probe.model.parameters())
-    mode = PerSample(lambda use: grams.append(_gram(use)) if use.weight in own else None)
+    mode = PerSample(probe.model, lambda use: grams.append(_gram(use)))
+
+    def total_of(*sample: Tensor) -> Tensor:
+        logits: Tensor = probe.model(*(part.unsqueeze(0) for part in sample))
+        return logits.sum()
+
     try:
         with torch.enable_grad(), quiet(probe.model):
             with mode:
-                total = torch.vmap(lambda sample: probe.model(sample.unsqueeze(0)).sum())(x).sum()
+                total = torch.vmap(total_of)(*(part[:SAMPLES] for part in probe.arguments)).sum()
             if total.requires_grad:
                 torch.autograd.grad(total, mode.anchor, allow_unused=True)
     except torch.OutOfMemoryError:
         raise
     except (NotImplementedError, RuntimeError) as error:  # what torch.vmap says of what it cannot batch
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UsageError(f"ntk_condition needs a module that torch.vmap can batch: {reason}") from None
+        raise UsageError(f"ntk_condition needs a module whose samples can be batched: {reason}") from None
     if not grams:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
-    values = torch.linalg.eigvalsh(torch.stack(grams).sum(0))
+    values = eigenvalues(torch.stack(grams).sum(0))
     least, most = float(values[0]), float(values[-1])
+    if math.isnan(most):
+        return math.nan
     return -most / least if least > 1e-12 * most else -math.inf
 
 

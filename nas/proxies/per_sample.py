@@ -7,18 +7,19 @@ outlives it; in the backward pass they hand inputs and output gradients to a col
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.attention import self_attention
+from nas.proxies.checks import check_real
 from nas.proxies.norms import own_maps
 
 
@@ -105,56 +106,95 @@ class _OneSample(torch.autograd.Function):
 class PerSample(TorchFunctionMode):
     """While active, the functions behind layers act sample by sample.
 
+    What the sum over samples must not be cut at is refused by a NotImplementedError: weights that are used in several
+    places, that are computed from parameters, or that only functions know which are not batched here.
+
     Args:
-        collect: Gets every use of a convolution's or linear layer's weight, in the backward pass.
+        model: The module that will be called.
+        collect: Gets the use of every convolution's and linear layer's weight, in the backward pass.
     """
 
-    def __init__(self, collect: Collect) -> None:
+    def __init__(self, model: nn.Module, collect: Collect) -> None:
         super().__init__()
         self._collect = collect
+        self._own, self._constant = set(model.parameters()), set(model.buffers())
+        self._used = set[Tensor]()
+        self._elsewhere = set[Tensor]()  # parameters that other functions have made tensors of
         self.anchor = torch.zeros((), requires_grad=True)  # what a backward pass asks for, so that all layers run
         self._handlers: Mapping[Any, Callable[..., Any]] = {
             F.linear: self._linear,
             F.conv2d: self._conv2d,
             F.batch_norm: self._batch_norm,
             F.multi_head_attention_forward: partial(self_attention, self._linear),
-            **dict.fromkeys((F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.bilinear), _refused),
+            **dict.fromkeys(
+                (F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.bilinear), _refused
+            ),
         }
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return self._handlers.get(func, func)(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in self._handlers:
+            return self._handlers[func](*args, **kwargs)
+        found = func(*args, **kwargs)
+        if isinstance(found, Tensor):
+            self._elsewhere.update(part for part in _tensors((args, *kwargs.values())) if part in self._own)
+        return found
 
-    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    def _collected(self, use: Use) -> None:
+        if use.weight in self._constant:
+            return
+        if use.weight not in self._own:
+            raise NotImplementedError("a weight that is computed: its parameters must be known before the sign")
+        if use.weight in self._used or use.weight in self._elsewhere:
+            raise NotImplementedError("a weight that is used twice: its sum must be complete before the sign")
+        self._used.add(use.weight)
+        self._collect(use)
+
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        check_real(input)
+
         def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, ..., K]
             flat = x.reshape(len(x), -1, x.shape[-1])
-            y = _apply(_Layer, flat, weight, bias, self.anchor, None, self._collect)
+            y = _apply(_Layer, flat, weight, bias, self.anchor, None, self._collected)
             return y.view(*x.shape[:-1], -1)
 
-        return _apply(_OneSample, x, weight, bias, run)
+        return _apply(_OneSample, input, weight, bias, run)
 
     def _conv2d(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+        self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
+        check_real(input)
         if padding == "same":
-            padding = [d * (k - 1) // 2 for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
+            reach = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
+            if any(r % 2 for r in reach):
+                raise NotImplementedError("a padding with more pixels after than before")
+            padding = [r // 2 for r in reach]
         geometry = Geometry(_pair(stride), _pair(0 if padding == "valid" else padding), _pair(dilation), groups)
 
         def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, 1, C, H, W]
-            return _apply(_Layer, x.flatten(0, -4), weight, bias, self.anchor, geometry, self._collect).unsqueeze(1)
+            return _apply(_Layer, x.flatten(0, -4), weight, bias, self.anchor, geometry, self._collected).unsqueeze(1)
 
-        return _apply(_OneSample, x, weight, bias, run)
+        return _apply(_OneSample, input, weight, bias, run)
 
     def _batch_norm(
-        self, x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None = None,
+        self, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
         bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
     ) -> Tensor:  # fmt: skip
         def run(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:  # [N, n, C, ...]
             return own_maps(x, weight, bias, eps)
 
-        return _apply(_OneSample, x, weight, bias, run)
+        return _apply(_OneSample, input, weight, bias, run)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
 
 
 def _refused(*_: Any, **__: Any) -> Any:

@@ -7,9 +7,10 @@ intercepting functions while a pass runs, so nothing of the module is changed; l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from types import TracebackType
-from typing import Self, final
+from typing import Self, TypeVar, cast, final
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
@@ -17,8 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.errors import UsageError
+from nas.proxies.checks import check_batch, check_classes, check_logits
 from nas.proxies.norms import by_batch
 from nas.proxies.watching import Watch, quiet
+
+T = TypeVar("T")
 
 
 @final
@@ -39,8 +43,8 @@ class Seen:
         """For each nonlinearity that the logits depend on, which of its inputs are positive: bool [N, units]."""
         reached, n = _graph_of(self.logits), len(self.logits)
         codes = [code for code, switch in self._switches if switch in reached]
-        if any(code.numel() % n for code in codes):
-            raise UsageError("a nonlinearity mixes samples, or sees another number of them than the batch has")
+        if any(len(code) % n for code in codes):
+            raise UsageError("a nonlinearity has no samples in its first dimension; a proxy needs them there")
         return [code.reshape(n, -1) for code in codes]
 
 
@@ -56,15 +60,13 @@ class Probe:
         seed: Of all that is drawn at random.
 
     Raises:
-        UsageError: Complex inputs, or not as many classes as inputs.
+        UsageError: Complex inputs, classes that are no integers, or not as many as inputs.
     """
 
     def __init__(self, model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = None, seed: int = 0) -> None:
-        if x.is_complex():
-            raise UsageError("proxies take real inputs or tokens, and these are complex; pass their parts as channels")
-        if len(x) != len(y) or not len(x):
-            raise UsageError(f"a proxy needs as many classes as inputs, got {len(y)} and {len(x)}")
+        check_batch("a proxy", x, y)
         self.model, self.x, self.y, self.mask, self.seed = model, x.detach(), y, mask, seed
+        self._kept: dict[object, object] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -74,11 +76,18 @@ class Probe:
     ) -> None:
         for name in ("leaves", "input", "seen", "gradients", "jacobian"):
             self.__dict__.pop(name, None)
+        self._kept.clear()
 
     @property
     def arguments(self) -> tuple[Tensor, ...]:
         """What the module is called with."""
         return (self.x,) if self.mask is None else (self.x, self.mask)
+
+    def once(self, make: Callable[[Probe], T]) -> T:
+        """What a function makes of this probe, kept for those who ask next until the block ends."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        return cast("T", self._kept[make])
 
     def generator(self) -> torch.Generator:
         """A new one of this seed, where the inputs are."""
@@ -123,8 +132,7 @@ class Probe:
             logits = functional_call(self.model, self.leaves, (x,) if mask is None else (x, mask), tie_weights=False)
         if not watch.layers:
             raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
-        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
-            raise UsageError("a proxy needs a module that gives logits [N, classes]")
+        check_logits(logits, len(x))
         return Seen(logits, watch)
 
     def loss(self, seen: Seen, y: Tensor) -> Tensor:
@@ -133,9 +141,7 @@ class Probe:
         Raises:
             UsageError: A class that the logits do not have.
         """
-        classes = seen.logits.shape[1]
-        if int(y.min()) < 0 or int(y.max()) >= classes:
-            raise UsageError(f"the module knows {classes} classes, the batch has class {int(y.max())}")
+        check_classes(y, seen.logits.shape[1])
         return F.cross_entropy(seen.logits, y)
 
     @cached_property

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas.proxies.attention import self_attention
+from nas.proxies.checks import check_real
 
 # Switched by the sign of their inputs, or nearly so.
 _SWITCHES = (
@@ -80,24 +81,26 @@ class Watch(TorchFunctionMode):
         return self._handlers.get(func, func)(*args, **(kwargs or {}))
 
     def _layer(
-        self, func: Callable[..., Tensor], channels: int, x: Tensor, weight: Tensor, *a: Any, **k: Any
+        self, func: Callable[..., Tensor], channels: int, input: Tensor, weight: Tensor, *a: Any, **k: Any
     ) -> Tensor:
-        y = func(x, weight, *a, **k)
+        check_real(input)
+        y = func(input, weight, *a, **k)
         self.layers.append(Layer(weight, y, channels))
         self._map(y)
         return y
 
-    def _batch_norm(self, x: Tensor, *a: Any, **k: Any) -> Tensor:
-        y = self._norm(x, *a, **k)
-        self._map(y, x)
+    def _batch_norm(self, input: Tensor, *a: Any, **k: Any) -> Tensor:
+        y = self._norm(input, *a, **k)
+        self._map(y, input)
         return y
 
-    def _switch(self, func: Callable[..., Tensor], x: Tensor, *a: Any, **k: Any) -> Tensor:
-        code = x.detach() > 0  # before a nonlinearity in place
+    def _switch(self, func: Callable[..., Tensor], input: Tensor, *a: Any, **k: Any) -> Tensor:
+        code = input.detach() > 0  # before a nonlinearity in place
         if k.get("inplace") or any(word is True for word in a):
-            x = x.clone()  # what it would overwrite is looked at later
-        y = func(x, *a, **k)
-        self.switches.append((code.flatten(1), y.grad_fn))
+            input = input.clone()  # what it would overwrite is looked at later
+        y = func(input, *a, **k)
+        if code.dim() > 1:  # a row has no samples: it is a parameter
+            self.switches.append((code.flatten(1), y.grad_fn))
         self._map(y)
         return y
 
@@ -106,9 +109,21 @@ class Watch(TorchFunctionMode):
             self.maps.append(Map(y, normed))
 
 
-def _hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
+def _hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """The same from parts that can be differentiated twice."""
-    return F.relu6(x + 3) / 6
+    return F.relu6(input + 3) / 6
+
+
+@final
+class RealInputs(TorchFunctionMode):
+    """While it is active, layers refuse integers with one line."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in (F.linear, F.conv1d, F.conv2d, F.conv3d, F.multi_head_attention_forward):
+            check_real((*args, *(kwargs or {}).values())[0])
+        return func(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, final
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import UsageError
-from nas.proxies.watching import quiet
+from nas.proxies.spectra import eigenvalues
+from nas.proxies.watching import RealInputs, quiet
 
 
 def wpca(
@@ -26,7 +28,8 @@ def vpca(
     """S = sum over blocks of min{k: the k largest eigenvalues hold a share eta of the variance}, higher is better.
 
     The variance is that of the hidden layer before its nonlinearity, over all tokens. Only a Gram matrix is kept: that
-    of the layer's inputs, if those are fewer, since the hidden layer is a linear map of them.
+    of the layer's inputs, if those are fewer, since the hidden layer is a linear map of them. A layer that is used
+    several times is one, with all its tokens. NaN where a layer is given what is not finite.
 
     Args:
         model: Called once, in eval mode, as `model(x)`, `model(*x)` for a tuple or `model(**x)` for a mapping; nothing
@@ -38,9 +41,11 @@ def vpca(
         mask: [B, T], true for tokens that count; padding is left out.
 
     Raises:
-        UsageError: No such layers, fewer than two tokens, or eta out of range.
+        UsageError: No such layers, fewer than two tokens, integers where a layer multiplies, or eta out of range.
     """
     spectra = spectra_of(model, x, hidden=hidden, mask=mask)
+    if not all(bool(values.isfinite().all()) for values in spectra):
+        return math.nan
     return float(sum(directions(values, eta) for values in spectra))
 
 
@@ -64,7 +69,7 @@ def spectra_of(
     layers = feed_forward_layers(model) if hidden is None else hidden
     if not layers:
         raise UsageError("no feed-forward blocks were found; name their first linear layers with hidden=")
-    with _moments(layers, mask) as moments, torch.no_grad(), quiet(model):
+    with _moments(layers, mask) as moments, torch.no_grad(), quiet(model), RealInputs():
         _ = model(**x) if isinstance(x, Mapping) else model(*x) if isinstance(x, tuple) else model(x)
     unused = [layer for layer, moment in zip(layers, moments, strict=True) if moment.count < 2]
     if unused:
@@ -73,14 +78,14 @@ def spectra_of(
     found: dict[int, Tensor] = {}
     for size in {len(c) for c in covariances}:  # layers of one size in one batch
         same = [i for i, c in enumerate(covariances) if len(c) == size]
-        found |= dict(zip(same, torch.linalg.eigvalsh(torch.stack([covariances[i] for i in same])), strict=True))
+        found |= dict(zip(same, eigenvalues(torch.stack([covariances[i] for i in same])), strict=True))
     return [found[i] for i in range(len(covariances))]
 
 
 def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
     """First layers of feed-forward blocks: linear layers that widen, followed by one that narrows back.
 
-    Of several that widen side by side, as in gated blocks, it is the first, which is the gate.
+    Of two that widen side by side, as in gated blocks, it is the first, which is the gate; three are an attention's.
     """
     linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
     found = list[nn.Linear]()
@@ -91,7 +96,7 @@ def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
             back.in_features,
         ):
             first -= 1
-        if first < i and back.out_features < back.in_features:
+        if i - 2 <= first < i and back.out_features < back.in_features:
             found.append(linears[first])
     return found
 

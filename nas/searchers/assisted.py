@@ -26,8 +26,8 @@ class Assisted(Strategy):
 
     Args:
         inner: Who proposes.
-        score: Gives each architecture a number, higher is better, always the same one; NaN counts as the worst. It is
-            asked again for what it scored before: let it remember.
+        score: Gives each architecture a number, higher is better, always the same one; what is not finite counts as
+            the worst. It is asked again for what it scored before: let it remember.
         candidates: Proposals for each architecture that is evaluated (m).
         alone: Architectures at first that are not assisted, such as a first population.
         name: What identifies the score in a ledger.
@@ -56,7 +56,7 @@ class Assisted(Strategy):
             if not rows:
                 break
             scores = np.array(self.score(history.problem.space.architectures(np.stack(rows))), dtype=np.float64)
-            best = rows[int(np.where(np.isnan(scores), -np.inf, scores).argmax())]
+            best = rows[int(np.where(np.isfinite(scores), scores, -np.inf).argmax())]
             chosen[best.tobytes()] = best
         width = len(history.problem.space.genes)
         return np.array(list(chosen.values()), dtype=np.int16).reshape(len(chosen), width)

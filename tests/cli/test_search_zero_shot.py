@@ -87,6 +87,8 @@ def test_a_table_answers(tmp_path: Path) -> None:
         ((*TASK, "--objective", "gradsign", "--cpus-per-worker", 2), "--workers"),
         ((*TASK, "--objective", "gradsign", "--ray", "auto"), "--workers"),
         ((*TASK, "--table", "nas/nb201_full.csv.xz", "--workers", 2), "--workers"),
+        ((*TASK, "--objective", "loss", "--table", "t.csv"), "no loss"),
+        ((*TASK, "--table", "nas/nb201_full.csv.xz", "--objective", "accuracy"), "CIFAR-10"),
         ((*TASK, "--objective", "snip", "--assist", "az_nas"), "ranks a set"),
         ((*TASK, "--objective", "snip", "--constraint", "params<=10"), "smallest"),
         ((*TASK,), "gradsign"),

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 
 import nas.proxies
@@ -148,6 +149,73 @@ def test_nonlinearities_that_lead_nowhere_do_not_count() -> None:
     x, y = torch.randn(6, 5), torch.arange(6) % 3
     for name in ("nwot", "swap", "fisher", "snip"):
         assert nas.proxies.get(name)(with_branch, x, y) == pytest.approx(nas.proxies.get(name)(without, x, y))
+
+
+@pytest.mark.parametrize("name", [name for name in PROXIES if name not in ("params", "macs")])
+def test_a_network_of_nans_has_no_finite_score(name: str) -> None:
+    torch.manual_seed(0)
+    if name in ON_TRANSFORMERS:
+        model, x = TorchTransformer(), torch.randn(10, 7, 16)
+    else:
+        model, x = resnet(), batch()[0]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(math.nan)
+    if name == "zen":  # draws weights of its own
+        x = torch.full_like(x, math.nan)
+        assert math.isfinite(nas.proxies.get(name)(model, x, batch()[1]))
+        return
+    assert not math.isfinite(nas.proxies.get(name)(model, x, batch()[1]))
+
+
+@pytest.mark.parametrize("name", [name for name in PROXIES if name not in ("params", "l2_norm")])
+def test_images_of_integers_are_refused(name: str) -> None:
+    model = Transformer() if name in ON_TRANSFORMERS else resnet()
+    x = torch.zeros(10, 3, 12, 12, dtype=torch.uint8)
+    if name in ON_TRANSFORMERS:
+        model, x = TorchTransformer(), torch.zeros(10, 7, 16, dtype=torch.uint8)
+    with pytest.raises(UsageError, match=r"uint8|real numbers"):
+        nas.proxies.get(name)(model, x, batch()[1])
+
+
+class ByName(nn.Module):
+    """Functions with their arguments by name, a gate that is a parameter, attention that torch fuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.last = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Linear(6, 5)
+        self.gate = nn.Parameter(torch.ones(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(input=x, weight=self.conv.weight, bias=self.conv.bias)
+        x = F.batch_norm(
+            x, running_mean=self.norm.running_mean, running_var=self.norm.running_var, weight=self.norm.weight,
+            bias=self.norm.bias, training=self.training,
+        )  # fmt: skip
+        x = F.relu(input=x) * F.relu(self.gate)[:, None, None]
+        rows = x.flatten(2).transpose(1, 2)[:, None]
+        x = F.scaled_dot_product_attention(rows, rows, rows)[:, 0].mean(1)
+        return F.linear(input=x, weight=self.last.weight, bias=self.last.bias)
+
+
+@pytest.mark.parametrize("name", [n for n in PROXIES if n not in ON_TRANSFORMERS and not n.startswith("az")])
+def test_functions_may_be_called_by_name(name: str) -> None:
+    torch.manual_seed(0)
+    assert math.isfinite(nas.proxies.get(name)(ByName(), *batch()))
+
+
+def test_zico_is_the_same_to_the_last_bit() -> None:
+    found = []
+    for spare in range(4):  # elsewhere in memory each time
+        kept = [torch.empty(1000 + spare) for _ in range(spare * 50)]
+        found.append(nas.proxies.get("zico")(normed(), *batch()))
+        del kept
+    assert len(set(found)) == 1
+
+
+def test_an_ntk_of_tied_weights_is_refused() -> None:
+    with pytest.raises(UsageError, match="used twice"):
+        nas.proxies.get("ntk_condition")(Tied(), torch.randn(9, 6), torch.arange(9) % 6)
 
 
 class Tied(nn.Module):

@@ -48,7 +48,9 @@ def test_the_best_of_the_proposals_is_asked() -> None:
 
     def watching(archs: Sequence[Architecture]) -> list[float]:
         seen.append(list(archs))
-        return [float("nan") if i == 0 else 0.0 if i == 1 else 1.0 if i == 2 else 0.5 for i in range(len(archs))]
+        return [
+            float("nan") if i == 0 else float("inf") if i == 1 else 1.0 if i == 2 else 0.5 for i in range(len(archs))
+        ]
 
     asked = Searcher(SPACE, OBJECTIVES, seed=0, strategy=Assisted(Random(), watching, candidates=6)).ask(3)
     assert asked == [proposals[2] for proposals in seen]
