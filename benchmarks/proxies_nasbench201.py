@@ -19,12 +19,15 @@ from scipy.stats import spearmanr
 from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
 from nas.evaluation.table import read_csv
-from nas.proxies import COMBINED, PROXIES, aggregate, agreement, ranks
+from nas.proxies import COMBINED, FOR_TRANSFORMERS, PROXIES, aggregate, agreement, ranks
 
 NAME = "proxies_nasbench201"
 IMAGES = 64
-OTHERS = [name for name in PROXIES if name not in ("gradsign", "wpca", "vpca", "grasp", "zen")]
-SLOW = ["grasp", "zen"]
+CLASSIC = [
+    "params", "macs", "l2_norm", "grad_norm", "snip", "plain", "fisher", "jacob_cov", "epe_nas", "nwot", "synflow",
+]  # fmt: skip
+OTHERS = ["macs", *(n for n in PROXIES if n not in (*CLASSIC, *FOR_TRANSFORMERS, "gradsign", "grasp", "zen"))]
+GROUPS = {"gradsign": ["gradsign"], "classic": CLASSIC, "others": OTHERS, "grasp": ["grasp"], "zen": ["zen"]}
 # The columns of the published scores.
 PUBLISHED = {
     "epe_nas": "epe_nas", "fisher": "fisher", "macs": "flops", "grad_norm": "grad_norm", "grasp": "grasp",
@@ -39,8 +42,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--images", type=int, default=IMAGES)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--slow-seeds", type=int, default=3, help="of them for GraSP and Zen")
-    parser.add_argument("--only", default="gradsign,others,slow", help="which scores to compute")
+    parser.add_argument("--only", default=",".join(GROUPS), help="which scores to compute")
     words = parser.parse_args()
     numbers = bench.subset(words.networks, 0)
     truth = {row["idx"]: float(row["c10_test_200ep"]) for row in read_csv(bench.FULL, ["idx", "c10_test_200ep"])}
@@ -48,13 +50,10 @@ def main() -> None:
     accuracy = np.array([truth[n] for n in numbers]) / 100
     params = np.array([float(published[n]["c10_params"]) for n in numbers])
     validation = np.array([float(published[n]["c10_val_acc_200ep"]) for n in numbers])
-    wanted = {"gradsign": (["gradsign"], words.images), "others": (OTHERS, words.images), "slow": (SLOW, words.images)}
     for seed in range(words.seeds):
         for group in words.only.split(","):
-            names, images = wanted[group]
-            if group == "slow" and seed >= words.slow_seeds:
-                continue
-            found = bench.scores(numbers, names, images=images, seed=seed, jobs=words.jobs)
+            names = GROUPS[group]
+            found = bench.scores(numbers, names, images=words.images, seed=seed, jobs=words.jobs)
             columns = {name: np.array([found[n]["scores"][name] for n in numbers]) for name in names}
             seconds = {name: float(np.mean([found[n]["seconds"][name] for n in numbers])) for name in names}
             for name, parts in COMBINED.items():
@@ -62,6 +61,8 @@ def main() -> None:
                     columns[name] = aggregate({part: columns[part] for part in parts})
                     seconds[name] = sum(seconds[part] for part in parts)
             for name, column in columns.items():
+                if group == "others" and name == "macs":  # a part of az_nas
+                    continue
                 values = asdict(agreement(column, accuracy, params)) | {"seconds": seconds[name]}
                 if name in PUBLISHED:
                     theirs = np.array([float(published[n]["c10_" + PUBLISHED[name]] or "nan") for n in numbers])
@@ -70,7 +71,7 @@ def main() -> None:
                     ours = ranks(column)[known]  # what is not finite is the worst
                     values["spearman_to_validation"] = float(spearmanr(ours, validation[known]).statistic)
                     values["spearman_to_published_scores"] = float(spearmanr(ours, theirs[known]).statistic)
-                key = {"proxy": name, "networks": len(numbers), "images": images, "seed": seed}
+                key = {"proxy": name, "networks": len(numbers), "images": words.images, "seed": seed}
                 rows.append(NAME, key, values)
                 print(name, seed, {k: round(v, 3) for k, v in values.items() if v is not None}, flush=True)
 
