@@ -1,7 +1,9 @@
 """W-PCA on the 250 FlexiBERT encoders with GLUE scores, beside V-PCA and parameters with and without embeddings.
 
-Inputs are windows of 128 words of WikiText-2 (validation text), numbered by how often they occur. Each seed draws the
-weights and the windows anew; intervals are of 2,000 paired draws of the encoders with replacement.
+W-PCA multiplies V-PCA by all parameters; "wpca_without_embeddings" by those outside the embeddings of 30,522 words.
+Depth is the number of layers, 2 or 4. Inputs are windows of 128 words of WikiText-2 (validation text), numbered by how
+often they occur. Each seed draws the weights and the windows anew; intervals are of 2,000 paired draws of the encoders
+with replacement.
 
     NAS_DATA_DIR=... python -m benchmarks.proxies_flexibert
 """
@@ -40,10 +42,11 @@ def columns_of(sequences: int, seed: int, count: int, eta: float) -> tuple[dict[
         embeddings = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Embedding))
         total = sum(p.numel() for p in model.parameters())
         directions = vpca(model, tokens, eta=eta)
-        found.append((directions * total, directions, total, total - embeddings))
+        rest = total - embeddings
+        found.append((directions * total, directions * rest, directions, total, rest, len(model.layers)))
         if len(found) % 50 == 0:
             print(f"{len(found)} encoders", flush=True)
-    names = ("wpca", "vpca", "params", "params_without_embeddings")
+    names = ("wpca", "wpca_without_embeddings", "vpca", "params", "params_without_embeddings", "depth")
     truth = np.array([metrics["accuracy"] for metrics in table.values()][:count])
     return dict(zip(names, np.array(found, dtype=np.float64).T, strict=True)), truth
 
