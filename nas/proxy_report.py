@@ -43,7 +43,7 @@ def agreement_table(found: Mapping[str, Agreement], seconds: Mapping[str, float]
 
 
 def scores_table(scores: Mapping[str, Values], params: Values, seconds: Mapping[str, float]) -> Table:
-    """Without measured accuracies: the range of each score, and how far it only counts parameters."""
+    """Without measured accuracies: the range of each score, and how far it only counts parameters (Spearman)."""
     from rich import box
     from rich.table import Table
 
@@ -52,11 +52,11 @@ def scores_table(scores: Mapping[str, Values], params: Values, seconds: Mapping[
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("proxy", no_wrap=True)
-    for name in ("least", "median", "most", "Spearman to params", "s/net", "failed"):
+    for name in ("least", "median", "most", "to params", "s/net", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, column in scores.items():
         known = column[np.isfinite(column)]
-        numbers = [f"{v:.4g}" for v in np.percentile(known, [0, 50, 100])] if len(known) else ["-"] * 3
+        numbers = [f"{v:.3g}" for v in np.percentile(known, [0, 50, 100])] if len(known) else ["-"] * 3
         to_params = _rounded(spearman(ordered(column), params))
         table.add_row(name, *numbers, to_params, f"{seconds[name]:.3f}", str(len(column) - len(known) or ""))
     return table
@@ -88,7 +88,8 @@ def draw_scatter(scores: Mapping[str, Values], accuracy: Values, found: Mapping[
         name = names[i]
         known = np.isfinite(scores[name])
         axes.scatter(ranks(scores[name])[known], 100 * accuracy[known], s=5, linewidths=0, alpha=0.6)
-        axes.set_title(f"{name}: {_rounded(found[name].spearman)}", fontsize=9)
+        failed = f" ({found[name].not_finite} failed)" if found[name].not_finite else ""
+        axes.set_title(f"{name}: {_rounded(found[name].spearman)}{failed}", fontsize=9)
         axes.set_xticks([])
         axes.grid(True, color="0.92", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -22,7 +22,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as 'nas search' or 'nas train' wrote it.")]
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="digits, mnist:FILE.npz, cifar10:PATH, folder:DIR or npz:FILE."),
+    typer.Option("--data", help="digits, mnist:FILE.npz, cifar10:PATH, folder:DIR, npz:FILE; text:FILE for flexibert."),
 ]
 RunData = Annotated[str | None, typer.Option("--data", help="Where the run's data set is now, if it has moved.")]
 Arch = Annotated[

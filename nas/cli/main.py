@@ -84,8 +84,14 @@ def run(words: Sequence[str]) -> int:
         text, code = described(error)
         say(f"error: {text}")
     if code == INTERRUPTED:
-        say("interrupted; finished trials and the last checkpoint of a training are kept, --resume goes on from there")
+        kept = "finished trials and the last checkpoint of a training are kept, --resume goes on from there"
+        say(f"interrupted; {kept if _resumes(group, words) else 'nothing was kept'}")
     return code
+
+
+def _resumes(group: TyperGroup, words: Sequence[str]) -> bool:
+    command = next((group.commands[word] for word in words if word in group.commands), None)
+    return command is not None and any("--resume" in param.opts for param in command.params)
 
 
 def check_names(group: TyperGroup, words: Sequence[str]) -> None:

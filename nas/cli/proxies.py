@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas.search_spaces import Architecture
 
 SCORES, PICTURE, DOCUMENT = "scores.jsonl", "proxies.png", "proxies.json"
+SHARED = "s/net: medians; a pass that several share counts for the first that needs it"
 USUAL = "gradsign,synflow,snip,fisher,grad_norm,jacob_cov,nwot,l2_norm,zico"
 FOR_TEXT = "gradsign,wpca,vpca,snip,grad_norm,l2_norm"
 
@@ -57,10 +58,13 @@ def proxies(
     from nas.cli.progress import count_bar
     from nas.cli.sources import measured_accuracies, scored_task
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
+    from nas.evaluation.table import located
     from nas.proxies import BASELINES, COMBINED, aggregate, agreement, parts_of
 
     began, seed = time.monotonic(), seed or 0
     chosen = resolve_device(device)
+    if table is not None:
+        located(table)  # before images are read
     task = scored_task(space, data, preset, supernet, images=images, seed=seed)
     names = _names(which, tokens=not task.x.is_floating_point())
     wanted = parts_of([*names, *BASELINES])
@@ -76,7 +80,8 @@ def proxies(
             raw.append(evaluator.raw(arch))
             step()
     columns = {name: np.array([scores[name] for scores in raw]) for name in wanted}
-    seconds = {name: evaluator.seconds[name] / len(archs) for name in wanted}
+    # Medians: the first network of a process pays for what torch does once.
+    seconds = {name: float(np.median(evaluator.seconds[name])) for name in wanted}
     for name in names:
         if name in COMBINED:
             columns[name] = aggregate({part: columns[part] for part in COMBINED[name]})
@@ -93,14 +98,16 @@ def proxies(
     document: dict[str, Any] = {
         "space": task.space.name, "preset": task.space.preset, "data": task.spec, "seed": seed, "device": chosen,
         "networks": len(archs), "images": len(task.x), "repeats": repeats,
-        "accuracies": None if truth is None else truth.source,
+        "accuracies": None if truth is None else truth.source, "note": None if truth is None else truth.note,
         "proxies": [_row(name, found.get(name), seconds[name]) for name in shown],
         "out": str(directory), "wall_s": time.monotonic() - began,
     }  # fmt: skip
     runs.write_json(directory / DOCUMENT, document)
     human = _human(directory, shown, columns, accuracy, found, seconds)
+    if truth is not None and truth.note:
+        human.append(truth.note)
     if not task.x.is_floating_point():
-        human.append("texts have no classes here: they are made up, and scores that read classes read these")
+        human.append("texts have no classes: these are made up, which scores that read classes feel")
     emit(document, as_json=as_json, human=human)
 
 
@@ -114,14 +121,16 @@ def _human(
     if accuracy is None:
         return [
             proxy_report.scores_table(part, columns["params"], seconds),
-            "no accuracies to compare with; give --table or --supernet",
+            SHARED,
+            "no accuracies to compare with: --supernet has those of a trained run,",
+            "a benchmark's table those of its data (nasbench201 cifar10:, flexibert text:)",
             f"{directory / SCORES} has every score",
         ]
     proxy_report.draw_scatter(part, accuracy, found, directory / PICTURE)
     return [
         proxy_report.agreement_table(found, seconds, len(accuracy)),
         "a proxy that does not beat params and macs says nothing about these networks",
-        "s/net: a pass that several share counts for the first that needs it",
+        SHARED,
         f"{directory / PICTURE} shows them, {directory / SCORES} has every score",
     ]
 

@@ -14,7 +14,7 @@ from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
-    from nas.search_spaces import Architecture
+    from nas.search_spaces import Architecture, SearchSpace
     from nas.supernets import StoredSupernet
 
 SUPERNET, SEARCH, PICTURE, PROFILE = "supernet", "search.json", "front.png", "profile.json"
@@ -28,6 +28,23 @@ def default_out(space: str, data: str) -> Path:
     kind, _, rest = data.partition(":")
     name = f"{kind}-{Path(rest).stem}" if kind in ("folder", "npz") else kind
     return RESULTS / re.sub(r"[^A-Za-z0-9._-]+", "_", f"{space}-{name}")
+
+
+def check_space(directory: Path, space: SearchSpace) -> None:
+    """Refuse a folder with a search of another space, before a supernet is trained into it.
+
+    Raises:
+        StudyError: Names both.
+    """
+    from nas import ledger
+
+    if not (directory / ledger.JOURNAL).exists():
+        return
+    there = ledger.read(directory).space
+    if there.to_json() != space.to_json():
+        raise StudyError(
+            f"{directory} holds a search of space {there.name!r} with other settings; choose another --out"
+        )
 
 
 @dataclass(frozen=True, slots=True)

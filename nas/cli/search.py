@@ -92,7 +92,7 @@ def search(
     """Train a supernet if there is none, search it, test the front, draw it."""
     from nas import search_spaces, searchers
     from nas.cli import runs, zero_shot
-    from nas.cli.sources import scored_task
+    from nas.cli.sources import scored_task, table_task
 
     began = time.monotonic()
     objectives = [search_spaces.Objective.parse(text) for text in objective]
@@ -104,14 +104,17 @@ def search(
         zero_shot.check_goals(goals, table)
         check_untrained(
             supernet=supernet, rule=rule, epochs=epochs, train_images=train_images, racing=racing or None,
-            memory=memory, **({} if table is None else {"workers": workers}),
+            memory=memory,
         )  # fmt: skip
         searchers.get(searcher)
+        if table is not None:
+            zero_shot.check_table(table, workers)
         crew = crew_of(
             workers, ray, asynchronous=asynchronous, cpus=cpus_per_worker, gpus=gpus_per_worker, device=device,
             found=chosen, goals=goals, racing=False,
         )  # fmt: skip
-        shown = seen()
+        unseen = table is not None and assist is None and data is None and not zero_shot.asked(goals, None)
+        shown = table_task(space) if unseen else seen()
         shown.space.feasible([c for c in constraints if c.metric in ("params", "macs")])
         directory = out or runs.default_out(f"zero-shot-{shown.space.name}", shown.spec)
         builder = zero_shot.assisted(searcher, assist, lambda: shown, device=chosen, seed=seed or 0)
@@ -149,6 +152,7 @@ def search(
         stored, images, members = run.stored, run.data(), run.stored.supernet.space
         directory, folder = out or supernet, run.supernet
     members.feasible([c for c in constraints if c.metric in ("params", "macs")])  # before minutes of training
+    runs.check_space(directory, members)
     if stored is None:
         stored = trained(directory, members, images, wish, device=chosen, resume=resume)
         training_s = time.monotonic() - began

@@ -46,6 +46,21 @@ class ScoredTask:
         return list(found)[:count]
 
 
+def table_task(space: str | None) -> ScoredTask:
+    """The task of a table where no network is looked at: its own networks, and no inputs.
+
+    Raises:
+        UsageError: No space was named, or no table is known for it.
+    """
+    import torch
+
+    from nas.evaluation.tables import own_space
+
+    if space is None:
+        raise UsageError("--space is missing; for example: nas search --space nasbench201 --table FILE")
+    return ScoredTask(own_space(space), torch.zeros(0), torch.zeros(0, dtype=torch.long), "table")
+
+
 def scored_task(
     space: str | None, data: str | None, preset: str | None, supernet: Path | None, *, images: int, seed: int
 ) -> ScoredTask:
@@ -101,12 +116,14 @@ class Measured:
         task: The space.
         known: All that a table has; None where an evaluator measures.
         evaluator: Measures what no table has.
+        note: What the accuracies are not, for people.
     """
 
     source: str
     task: ScoredTask
     known: Mapping[Architecture, float] | None
     evaluator: Evaluator | None = None
+    note: str | None = None
 
     def sample(self, count: int, seed: int) -> list[Architecture]:
         """So many members that have an accuracy."""
@@ -131,7 +148,7 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
         UsageError: A table beside a supernet, or a space that no table is known for.
         DataError: The table is missing or damaged.
     """
-    from nas.evaluation.tables import found_table, read_table
+    from nas.evaluation.tables import found_table, is_own, read_table
 
     if supernet is not None:
         if table is not None:
@@ -147,4 +164,9 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
     if path is None:
         return None
     rows = read_table(task.space, path)
-    return Measured(str(path), task, {arch: metrics["accuracy"] for arch, metrics in rows.items()})
+    note = (
+        None
+        if is_own(task.space)
+        else f"accuracies are of the benchmark's networks, scores of preset {task.space.preset}"
+    )
+    return Measured(str(path), task, {arch: metrics["accuracy"] for arch, metrics in rows.items()}, note=note)

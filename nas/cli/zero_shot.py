@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.cli.sources import ScoredTask
     from nas.cli.workers import Crew
     from nas.evaluation import Evaluator, Metrics
-    from nas.search_spaces import Architecture, Constraint, Objective
+    from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
     from nas.searchers import Builder, Trial
     from nas.study import Result
     from nas.study.progress import Counters
@@ -54,6 +54,20 @@ def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> 
             )
         if goal.metric not in known:
             raise UnknownName("metric of a search without training", goal.metric, known)
+
+
+def check_table(table: Path, workers: int | None) -> None:
+    """Refuse a table that is not there, before anything is read, and workers, who would have nothing to do.
+
+    Raises:
+        UsageError: --workers beside it.
+        DataError: There is no such file.
+    """
+    from nas.evaluation.table import located
+
+    if workers is not None:
+        raise UsageError("--workers has no place where a table answers; leave it out")
+    located(table)
 
 
 def assisted(searcher: str, proxy: str | None, task: Callable[[], ScoredTask], *, device: str, seed: int) -> Builder:
@@ -104,7 +118,7 @@ def search_untrained(
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     where = device if crew is None else crew.device
     with _evaluator(task, goals, table, device=device, seed=seed, crew=crew) as (evaluator, rows, counters):
-        seen = f"{task.spec}, {len(task.x)}"
+        seen = f"{len(task.x)} of {task.spec} (--proxy-images)" if len(task.x) else task.spec
         if table is not None:
             seen += f", table {hashlib.sha256(located(table).read_bytes()).hexdigest()[:16]}"
         study = Study(
@@ -121,6 +135,27 @@ def search_untrained(
         raise StudyError(f"none of {len(result.trials)} trials meets the goals, {failed} failed; the ledger says why")
     tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith("test_")} for t in front]
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
+
+
+def _check_whole(space: SearchSpace, rows: int, table: Path) -> None:
+    """Refuse a search where most proposals would have no answer, and costs that are not those of the table's networks.
+
+    Raises:
+        UsageError: Says which.
+    """
+    from nas.evaluation.tables import is_own
+
+    if not is_own(space):
+        raise UsageError(
+            f"{table.name} has accuracies of {space.name}'s own networks, and preset {space.preset!r} has other costs; "
+            "leave --preset out"
+        )
+    members = space.feasible([]).count
+    if 2 * rows < members:
+        raise UsageError(
+            f"{table.name} holds {rows:,} of {members:,} members, and a search would ask for the others; "
+            "'nas proxies --table' compares scores with it"
+        )
 
 
 @contextmanager
@@ -152,6 +187,7 @@ def _evaluator(
     rows: dict[Architecture, Metrics] = {}
     if table is not None:
         rows = {arch: dict(metrics) for arch, metrics in read_table(task.space, table).items()}
+        _check_whole(task.space, len(rows), table)
         seen = {arch: {k: v for k, v in m.items() if not k.startswith("test_")} for arch, m in rows.items()}
         parts.append(TableEvaluator(seen))
     counters: Counters | None = None

@@ -60,7 +60,7 @@ class ProxyEvaluator:
         self._mask = None if mask is None else mask.to(device)
         self._seeds = range(seed, seed + repeats)
         self._known: dict[Architecture, Metrics] = {}
-        self.seconds: dict[str, float] = dict.fromkeys(self._names, 0.0)  # of all networks so far
+        self.seconds: dict[str, list[float]] = {name: [] for name in self._names}  # of each network so far
         self.totals = Totals()
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
@@ -86,11 +86,14 @@ class ProxyEvaluator:
 
     def _scores(self, arch: Architecture) -> Metrics:
         total: Metrics = dict.fromkeys(self._names, 0.0)
+        spent = dict.fromkeys(self._names, 0.0)
         for seed in self._seeds:
             model = self._build(self._space, arch, seed).to(self._device)
             with Probe(model, self._x, self._y, mask=self._mask, seed=seed) as probe:
                 found, seconds = score(probe, self._names)
             for name in self._names:
                 total[name] += found[name] / len(self._seeds)
-                self.seconds[name] += seconds[name]
+                spent[name] += seconds[name]
+        for name in self._names:
+            self.seconds[name].append(spent[name])
         return total

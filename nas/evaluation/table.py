@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import lzma
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nas.data.source import locate
-from nas.errors import DataError, UnknownName
+from nas.errors import DataError
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
 from nas.search_spaces import Architecture
 
@@ -51,8 +52,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file, .xz or not, that has these columns; see `located`.
 
     Raises:
-        DataError: There is no such file, or it is damaged.
-        UnknownName: It lacks a column; names the nearest.
+        DataError: There is no such file, it is damaged, or it lacks a column; names the nearest.
     """
     found = located(path)
     try:
@@ -60,7 +60,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             reader = csv.DictReader(file)
             for column in columns:
                 if column not in (reader.fieldnames or ()):
-                    raise UnknownName(f"column of {path.name}", column, reader.fieldnames or ())
+                    near = difflib.get_close_matches(column, reader.fieldnames or (), n=1)
+                    hint = f"; the nearest that it has is {near[0]!r}" if near else ""
+                    raise DataError(f"{path.name} has no column {column!r}, which this table needs{hint}")
             rows = list(reader)
     except (csv.Error, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable table: {error}") from None

@@ -12,7 +12,7 @@ from nas.errors import DataError, UsageError
 from nas.evaluation.evaluator import Metrics
 from nas.evaluation.flexibert_table import flexibert_table
 from nas.evaluation.nasbench201_table import nasbench201_table
-from nas.search_spaces import Architecture, FlexiBertSpace, NasBench201Space, SearchSpace
+from nas.search_spaces import Architecture, FlexiBertSpace, NasBench201Space, SearchSpace, flexibert, nasbench201
 
 CIFAR10 = {"accuracy": "c10_val_200ep", "test_accuracy": "c10_test_200ep"}
 
@@ -27,6 +27,7 @@ class Table:
         task: What it was measured on, for people.
         fits: Whether a space is of a task like that.
         data: How --data begins where it is that task.
+        own: The space of the benchmark's own networks.
     """
 
     read: Callable[[Any, Path], Mapping[Architecture, Metrics]]
@@ -34,6 +35,7 @@ class Table:
     task: str
     fits: Callable[[Any], bool]
     data: str
+    own: Callable[[], SearchSpace]
 
 
 TABLES: Mapping[type[SearchSpace], Table] = {
@@ -43,8 +45,16 @@ TABLES: Mapping[type[SearchSpace], Table] = {
         "CIFAR-10, 32x32 images of 3 channels in 10 classes",
         lambda space: (space.input_size, space.in_channels, space.num_classes) == (32, 3, 10),
         "cifar10:",
+        lambda: nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset="full"),
     ),
-    FlexiBertSpace: Table(flexibert_table, Path("nas/flexibert_250.json"), "GLUE", lambda space: True, "text:"),
+    FlexiBertSpace: Table(
+        flexibert_table,
+        Path("nas/flexibert_250.json"),
+        "GLUE",
+        lambda space: True,
+        "text:",
+        lambda: flexibert.build(input_size=128, in_channels=30_522, num_classes=3, preset="full"),
+    ),
 }
 
 
@@ -60,8 +70,7 @@ def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]
         DataError: The file is missing, damaged, or has no row of the space.
     """
     if type(space) not in TABLES:
-        known = sorted(kind.name for kind in TABLES)
-        raise UsageError(f"no benchmark table is known for space {space.name!r}; there are some for {', '.join(known)}")
+        raise _no_table(space.name)
     table = TABLES[type(space)]
     if not table.fits(space):
         size = f"inputs of {space.input_size} and {space.num_classes} classes"
@@ -72,6 +81,32 @@ def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]
     return rows
 
 
+def own_space(name: str) -> SearchSpace:
+    """The space of the networks that a benchmark's table was measured on.
+
+    Args:
+        name: Of a space.
+
+    Raises:
+        UsageError: No table is known for it.
+    """
+    for kind, table in TABLES.items():
+        if kind.name == name:
+            return table.own()
+    raise _no_table(name)
+
+
+def is_own(space: SearchSpace) -> bool:
+    """Whether these are the benchmark's own networks, and not smaller or larger ones of the same cells."""
+    table = TABLES.get(type(space))
+    return table is not None and space.preset == table.own().preset
+
+
+def _no_table(name: str) -> UsageError:
+    known = ", ".join(sorted(kind.name for kind in TABLES))
+    return UsageError(f"no benchmark table is known for space {name!r}; there are some for {known}")
+
+
 def found_table(space: SearchSpace, data: str) -> Path | None:
     """The table of this space's own networks and of these data below NAS_DATA_DIR, if it is there.
 
@@ -80,7 +115,7 @@ def found_table(space: SearchSpace, data: str) -> Path | None:
         data: As --data has it.
     """
     table = TABLES.get(type(space))
-    if table is None or space.preset != "full" or not data.startswith(table.data) or "NAS_DATA_DIR" not in os.environ:
+    if table is None or not is_own(space) or not data.startswith(table.data) or "NAS_DATA_DIR" not in os.environ:
         return None
     if not table.fits(space):
         return None

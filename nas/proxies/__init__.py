@@ -22,6 +22,7 @@ from nas.proxies.ntk import ntk_condition
 from nas.proxies.probe import Probe
 from nas.proxies.ranks import aggregate, ranks
 from nas.proxies.wpca import vpca, wpca
+from nas.search_spaces.goals import COMBINED
 
 __all__ = [
     "BASELINES",
@@ -86,12 +87,6 @@ PROXIES: Mapping[str, Score] = {
     "az_trainability": az_trainability,
 }
 
-# Rankings of a set of networks by several scores, see `aggregate`.
-COMBINED: Mapping[str, tuple[str, ...]] = {
-    "te_nas": ("ntk_condition", "linear_regions"),
-    "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "macs"),
-}
-
 
 def names() -> list[str]:
     """All proxies, those that rank sets among them."""
@@ -111,6 +106,7 @@ def get(name: str) -> Proxy:
         raise UnknownName("proxy", name, names())
 
     def proxy(model: nn.Module, x: Tensor, y: Tensor) -> float:
+        """The score of a module on inputs [N, ...] and classes [N]."""
         with Probe(model, x, y) as probe:
             return PROXIES[name](probe)
 

@@ -25,7 +25,7 @@ class Agreement:
         spearman: Rank correlation.
         kendall: Kendall's tau-b.
         partial_spearman: Spearman's correlation of what parameters do not explain.
-        top_spearman: Spearman's among the most accurate tenth.
+        top_spearman: Spearman's among the most accurate tenth; None for fewer than 30 networks.
         best_of_100: Mean accuracy of what the score takes for the best of 100 networks, over 500 draws; None for fewer.
         not_finite: Networks that it could not score; they rank last.
     """
@@ -53,7 +53,7 @@ def agreement(scores: ArrayLike, accuracy: ArrayLike, params: ArrayLike, *, seed
     values, truth, sizes = ordered(scores), np.asarray(accuracy, np.float64), np.asarray(params, np.float64)
     if len(values) < 3 or not len(values) == len(truth) == len(sizes):
         raise UsageError(f"a correlation needs at least 3 networks with all their values, got {len(values)}")
-    top = np.argsort(-truth, kind="stable")[: max(3, round(TOP * len(truth)))]
+    top = np.argsort(-truth, kind="stable")[: round(TOP * len(truth))]
     rng, found = np.random.default_rng(seed), list[float]()
     for _ in range(DRAWS if len(values) >= DRAWN else 0):
         drawn = rng.choice(len(values), DRAWN, replace=False)
@@ -63,7 +63,7 @@ def agreement(scores: ArrayLike, accuracy: ArrayLike, params: ArrayLike, *, seed
         spearman=spearman(values, truth),
         kendall=_number(_quietly(kendalltau, values, truth)),
         partial_spearman=_partial(values, truth, sizes),
-        top_spearman=spearman(values[top], truth[top]),
+        top_spearman=spearman(values[top], truth[top]) if len(top) >= 3 else None,
         best_of_100=float(np.mean(found)) if found else None,
         not_finite=int((~np.isfinite(np.asarray(scores, np.float64))).sum()),
     )

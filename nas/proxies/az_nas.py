@@ -79,6 +79,8 @@ def _members(module: nn.Module) -> Iterator[nn.Module]:
 def _features(probe: Probe) -> list[Tensor]:
     """Outputs of the blocks, [N, C, H, W], in the order of use, with their graph."""
     generator, found = probe.generator(), list[Tensor]()
+    if len(probe.x) < 2:
+        raise UsageError("az_nas compares samples; give a batch of at least 2")
     shape, dtype = probe.images("az_nas").shape, probe.x.dtype
     x = torch.randn(shape, generator=generator, device=probe.x.device, dtype=dtype)
 
@@ -86,10 +88,12 @@ def _features(probe: Probe) -> list[Tensor]:
         if isinstance(output, Tensor) and output.dim() == 4:
             found.append(output)
 
-    with ExitStack() as hooks, torch.enable_grad(), quiet(probe.model), Watch(by_batch):
+    with ExitStack() as hooks, torch.enable_grad(), quiet(probe.model), Watch(by_batch) as watch:
         for block in blocks_of(probe.model):
             hooks.callback(block.register_forward_hook(take).remove)
         functional_call(probe.model, probe.leaves, (x,), tie_weights=False)
+    if not watch.layers:
+        raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
     if not found:
         raise UsageError("az_nas looks at blocks that give maps, and found none in this module")
     return found

@@ -11,11 +11,13 @@ from nas.errors import UsageError
 
 
 def check_batch(proxy: str, x: Tensor, y: Tensor) -> None:
-    """Refuse complex inputs, classes that are no integers, and lengths that differ.
+    """Refuse what is no tensor, complex inputs, classes that are no integers, and lengths that differ.
 
     Raises:
         UsageError: Says which.
     """
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise UsageError(f"{proxy} takes tensors of inputs and classes, got {type(x).__name__} and {type(y).__name__}")
     if x.is_complex():
         raise UsageError(f"{proxy} takes real inputs or tokens, and these are complex; pass their parts as channels")
     if len(x) != len(y) or not len(x):

@@ -110,6 +110,8 @@ def _zen_draw(probe: Probe, shape: tuple[int, ...], generator: torch.Generator) 
 def _maps(probe: Probe, state: dict[str, Tensor], x: Tensor) -> list[Map]:
     with torch.no_grad(), quiet(probe.model), Watch(by_batch) as watch:
         functional_call(probe.model, state, (x,), tie_weights=False)
+    if not watch.layers:
+        raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
     if not watch.maps:
         raise UsageError("zen compares feature maps, and this module has none")
     maps: list[Map] = watch.maps

@@ -68,7 +68,12 @@ def spectra_of(
     """
     layers = feed_forward_layers(model) if hidden is None else hidden
     if not layers:
-        raise UsageError("no feed-forward blocks were found; name their first linear layers with hidden=")
+        raise UsageError(
+            "W-PCA is for transformers, and this module has no linear layer that widens before one that narrows back; "
+            "in Python give vpca or wpca the first layers of its feed-forward blocks, hidden=[module, ...]"
+        )
+    if not all(isinstance(layer, nn.Linear) for layer in layers):
+        raise UsageError("hidden= takes the linear layers themselves, as modules of the model")
     with _moments(layers, mask) as moments, torch.no_grad(), quiet(model), RealInputs():
         _ = model(**x) if isinstance(x, Mapping) else model(*x) if isinstance(x, tuple) else model(x)
     unused = [layer for layer, moment in zip(layers, moments, strict=True) if moment.count < 2]

@@ -18,6 +18,12 @@ SCORES = (
     "az_progressivity", "az_trainability",
 )  # fmt: skip
 
+# Rankings of a set of networks by several scores.
+COMBINED: dict[str, tuple[str, ...]] = {
+    "te_nas": ("ntk_condition", "linear_regions"),
+    "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "macs"),
+}
+
 # Every metric that an evaluator may report, with the direction in which it is better.
 METRICS: dict[str, Direction] = {
     "accuracy": "max",
@@ -47,6 +53,10 @@ class Objective:
         """
         direction, _, metric = text.rpartition(":")
         metric = metric.strip()
+        if metric in COMBINED:
+            raise UsageError(
+                f"{metric} ranks sets of networks; as objectives take its parts {', '.join(COMBINED[metric])}"
+            )
         if metric not in METRICS:
             raise UnknownName("metric", metric, METRICS)
         if direction == "":

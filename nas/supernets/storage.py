@@ -107,7 +107,7 @@ def load(directory: Path | str) -> StoredSupernet:
     directory = Path(directory)
     if not (directory / DOCUMENT).exists():
         raise CheckpointError(
-            f"{directory / DOCUMENT}: no supernet here; make one with 'nas train --out {directory.parent}'"
+            f"{directory / DOCUMENT}: no supernet here, only 'nas train' and a search without proxies or table make one"
         )
     document = read_document(directory / DOCUMENT, FORMAT, "a supernet's description", again="train again")
     path = directory / WEIGHTS

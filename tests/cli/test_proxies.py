@@ -57,6 +57,7 @@ def test_a_table_gives_the_accuracies(tmp_path: Path) -> None:
     outcome = nas(*words, "--table", "nas/nb201_full.csv.xz")
     assert outcome.code == 0, outcome.err
     assert outcome.document["accuracies"] == "nas/nb201_full.csv.xz"
+    assert "preset tiny" in outcome.document["note"]
     assert outcome.document["networks"] == 6
 
 
@@ -89,8 +90,9 @@ def test_all_that_can_read_text(tmp_path: Path) -> None:
         ((*TASK, "--proxies", "wpca"), "feed-forward"),
         (("proxies", "--space", "nasbench201"), "--data"),
         (("proxies", "--space", "nasbenchh", "--data", "digits"), "nasbench201"),
-        ((*TASK, "--table", "missing.csv"), "CIFAR-10"),
-        (("proxies", "--space", "mobilenet", "--data", "digits", "--table", "t.csv"), "no benchmark table"),
+        ((*TASK, "--table", "missing.csv"), "missing.csv"),
+        ((*TASK, "--table", __file__), "CIFAR-10"),
+        (("proxies", "--space", "mobilenet", "--data", "digits", "--table", __file__), "no benchmark table"),
         (("proxies", "--space", "flexibert", "--data", "text:missing.txt"), "missing.txt"),
         (("proxies", "--space", "flexibert", "--data", "digits"), "text:FILE"),
         (("proxies", "--space", "nasbench201", "--data", "text:x"), "spaces of texts"),

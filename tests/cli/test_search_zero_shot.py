@@ -77,6 +77,42 @@ def test_a_table_answers(tmp_path: Path) -> None:
     assert not any("test_accuracy" in trial.metrics for trial in ledger.read(tmp_path).trials)
 
 
+@needs_data
+def test_a_table_needs_no_images(tmp_path: Path) -> None:
+    words = ("search", "--space", "nasbench201", "--table", "nas/nb201_full.csv.xz", "--objective", "accuracy")
+    outcome = nas(*words, "--trials", 20, "--out", tmp_path, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document["data"] == "table"
+    assert len(ledger.read(tmp_path).trials) == 20
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("flexibert", "--table", "nas/flexibert_250.json"), "248 of 10,621,440 members"),
+        (("nasbench201", "--table", "nas/flexibert_250.json"), "no column 'ops'"),
+        (
+            ("nasbench201", "--preset", "tiny", "--data", "cifar10:images/cifar10_jpeg.tar.xz",
+             "--table", "nas/nb201_full.csv.xz"),
+            "leave --preset out",
+        ),
+    ],
+)  # fmt: skip
+def test_tables_that_no_search_fits(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    outcome = nas("search", "--space", *words, "--objective", "accuracy", "--out", tmp_path)
+    assert outcome.code in (1, 2)
+    assert said in outcome.err.splitlines()[-1]
+
+
+def test_another_search_of_the_folder_is_refused_before_training(tmp_path: Path) -> None:
+    assert nas(*TASK, *SMALL, "--objective", "snip", "--out", tmp_path).code == 0
+    outcome = nas("search", "--space", "mobilenet", "--data", "digits", "--out", tmp_path)
+    assert outcome.code == 1
+    assert "nasbench201" in outcome.err.splitlines()[-1]
+    assert not (tmp_path / "supernet").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -88,7 +124,11 @@ def test_a_table_answers(tmp_path: Path) -> None:
         ((*TASK, "--objective", "gradsign", "--ray", "auto"), "--workers"),
         ((*TASK, "--table", "nas/nb201_full.csv.xz", "--workers", 2), "--workers"),
         ((*TASK, "--objective", "loss", "--table", "t.csv"), "no loss"),
-        ((*TASK, "--table", "nas/nb201_full.csv.xz", "--objective", "accuracy"), "CIFAR-10"),
+        ((*TASK, "--objective", "te_nas"), "ntk_condition"),
+        ((*TASK, "--objective", "accuracy", "--table", "missing.csv"), "missing.csv"),
+        (("search", "--space", "mobilenet", "--table", __file__), "no benchmark table"),
+        (("search", "--table", __file__), "--space"),
+        ((*TASK, "--table", __file__, "--objective", "accuracy"), "CIFAR-10"),
         ((*TASK, "--objective", "snip", "--assist", "az_nas"), "ranks a set"),
         ((*TASK, "--objective", "snip", "--constraint", "params<=10"), "smallest"),
         ((*TASK,), "gradsign"),
