@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
 
+WIDE = 1e4  # largest over least value from which an axis is logarithmic
 SUFFIXES = (".png", ".svg")
 
 # How people read a metric: its name with the unit, and the factor from the recorded value.
@@ -81,8 +82,20 @@ def best(
 
 
 def knee(members: Sequence[Trial], objectives: Sequence[Objective]) -> Trial | None:
-    """The member of a front that is farthest from its chord; None of an empty one."""
-    return members[pareto.knee(_points(members, objectives))] if members else None
+    """The member of a front that is farthest from its chord, drawn as `draw_front` does; None of an empty one."""
+    if not members:
+        return None
+    points = _points(members, objectives)
+    for column, objective in zip(points.T, objectives, strict=True):
+        values = column * objective.as_minimised(1.0)
+        if _is_wide(values.tolist()):
+            column[:] = np.log(values) * objective.as_minimised(1.0)
+    return members[pareto.knee(points)]
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Whether an axis of these values is logarithmic; some scores span tens of powers of ten."""
+    return len(values) > 0 and min(values) > 0 and max(values) > WIDE * min(values)
 
 
 def _points(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.float64]:
@@ -251,6 +264,9 @@ def draw_front(trials: Sequence[Trial], members: Sequence[Trial], objectives: Se
 def _draw(axes: Axes, trials: Sequence[Trial], members: Sequence[Trial], across: Objective, up: Objective) -> None:
     x, y = _scaled(trials, across), _scaled(trials, up)
     axes.scatter(x, y, s=9, color="0.72", linewidths=0, label=f"{len(trials):,} trials", zorder=1)
+    for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
+        if _is_wide(values):
+            (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     line = front(members, (up, across))
     line.sort(key=lambda trial: trial.metrics[across.metric])
     # Between two members one can have what the one on the cheaper side gives.

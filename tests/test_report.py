@@ -99,6 +99,10 @@ class TestSelection:
         assert report.knee(trials[:1], GOALS) == trials[0]
         assert report.knee([], GOALS) is None
 
+    def test_the_knee_of_scores_over_many_powers_of_ten_is_that_of_their_logarithms(self) -> None:
+        rows = [(1e1, 1.0), (1e9, 2.0), (1e10, 8.0), (1e13, 9.0)]
+        assert report.knee(trials_of(rows), GOALS) == trials_of(rows)[1]
+
 
 class TestDocument:
     def test_what_a_program_reads(self) -> None:
@@ -247,6 +251,14 @@ class TestPicture:
         (line,) = axes.lines
         assert line.get_drawstyle() == "steps-post"
         np.testing.assert_allclose(line.get_xydata(), [[1e6, 50], [2e6, 55], [3e6, 60]])
+
+    def test_axes_of_many_powers_of_ten_are_logarithmic(self) -> None:
+        from matplotlib.figure import Figure
+
+        trials = [trial(0, 1e1, 1e6), trial(1, 1e9, 3e6)]
+        axes = Figure().add_subplot()
+        report._draw(axes, trials, report.front(trials, GOALS), MACS, ACCURACY)
+        assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
 
     @pytest.mark.parametrize(
         "trials", [[], [trial(0, None)], [trial(0, 0.5, 1e6)], [trial(i, 0.5, 1e6) for i in (0, 1)]]
