@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -170,10 +169,12 @@ def opened(
         return
     from nas.evaluation.ray_supernet import supernet_pool
 
-    start = partial(
-        supernet_pool, stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device,
-        cpus=crew.cpus, gpus=crew.gpus, budget_bytes=budget_bytes,
-    )  # fmt: skip
+    def start() -> RayEvaluator:
+        return supernet_pool(
+            stored.supernet, data, workers=crew.count, address=crew.address, device=crew.device, cpus=crew.cpus,
+            gpus=crew.gpus, budget_bytes=budget_bytes,
+        )  # fmt: skip
+
     with started(crew, start) as (pool, counters):
         yield _with_latency(pool, stored, goals, device), counters
 
