@@ -102,22 +102,23 @@ def one_by_one(
     leaves = {name: own[p] for name, p in model.named_parameters(remove_duplicate=False)}
     counts: dict[Tensor, Tensor] = {p: torch.zeros_like(p) for p in _weights(model)}
     counted = [own[p] for p in counts]
-    used, total = False, 0.0
+    used, total = False, torch.zeros((), device=x.device)
     for i in range(len(x)):
         sample = (x[i : i + 1],) if mask is None else (x[i : i + 1], mask[i : i + 1])
         with torch.enable_grad(), quiet(model), Watch(by_own_map):
             logits = functional_call(model, leaves, sample, tie_weights=False)
-            check_logits(logits, 1)
-            check_classes(y, logits.shape[1])
+            if i == 0:  # once: on a GPU each look at values waits for it
+                check_logits(logits, 1)
+                check_classes(y, logits.shape[1])
             loss = F.cross_entropy(logits, y[i : i + 1])
-        total += float(loss.detach())
+        total += loss.detach()
         if counted and loss.requires_grad:
             grads = torch.autograd.grad(loss, counted, allow_unused=True)
             for count, grad in zip(counts.values(), grads, strict=True):
                 if grad is not None:
                     used = True
                     count += grad.sign()
-    return total, counts if used else {}
+    return float(total), counts if used else {}
 
 
 def _weights(model: nn.Module) -> list[Tensor]:

@@ -56,7 +56,7 @@ def nwot(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "nwot")
-    if not bool(probe.seen.logits.isfinite().all()):
+    if not probe.seen.finite:
         return math.nan
     kernel = sum(_agreements(code) for code in _codes(probe, "nwot"))
     return float(torch.linalg.slogdet(torch.as_tensor(kernel))[1])
@@ -69,7 +69,7 @@ def swap(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "swap")
-    if not bool(probe.seen.logits.isfinite().all()):
+    if not probe.seen.finite:
         return math.nan
     found = []
     for code in _codes(probe, "swap"):
@@ -86,7 +86,7 @@ def linear_regions(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "linear_regions")
-    if not bool(probe.seen.logits.isfinite().all()):
+    if not probe.seen.finite:
         return math.nan
     kernel = torch.as_tensor(sum(_agreements(code) for code in _codes(probe, "linear_regions")))
     same = kernel == kernel.diagonal()[:, None]

@@ -39,6 +39,11 @@ class Seen:
         self._switches = watch.switches
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether all logits are numbers; the codes of a network of NaNs look like any others."""
+        return bool(self.logits.isfinite().all())
+
+    @cached_property
     def codes(self) -> list[Tensor]:
         """For each nonlinearity that the logits depend on, which of its inputs are positive: bool [N, units]."""
         reached, n = _graph_of(self.logits), len(self.logits)
