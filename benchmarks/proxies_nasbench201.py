@@ -1,8 +1,8 @@
 """How well proxies order NAS-Bench-201's networks, beside parameters, and beside the published scores.
 
 500 of the 9,445 unique cells, the same for all seeds; accuracies after 200 epochs on CIFAR-10's test set; 64 images.
-"published" are the scores of NAS-Bench-Suite-Zero for the same networks,
-compared with the validation accuracy that they came with.
+"published" are the scores of NAS-Bench-Suite-Zero for the same networks, compared with the validation accuracy that
+they came with.
 
     NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --jobs 2
     NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --networks 20 --seeds 1

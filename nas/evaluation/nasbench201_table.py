@@ -29,8 +29,7 @@ def nasbench201_table(space: NasBench201Space, path: Path, columns: Mapping[str,
             is an accuracy.
 
     Raises:
-        DataError: The file is missing, damaged, or `ops` holds something else.
-        UnknownName: It lacks a column.
+        DataError: The file is missing, damaged, or lacks a column (names the nearest), or `ops` holds something else.
     """
     rows = read_csv(path, ["ops", *columns.values()])
     for row in rows:
