@@ -24,6 +24,8 @@ def table(head: list[str], body: Iterable[list[Any]]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    if isinstance(value, list):
+        return "..".join(map(_cell, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -158,6 +160,43 @@ def proxies() -> str:
     return table(head, sorted(body, key=lambda line: -(line[4] if isinstance(line[4], float) else -2.0)))
 
 
+def flexibert() -> str:
+    """Means over seeds, best first; intervals from the lowest to the highest end of any seed."""
+    groups: dict[str, list[Row]] = {}
+    for r in newest("proxies_flexibert"):
+        groups.setdefault(r["key"]["proxy"], []).append(r["values"])
+    body = []
+    for proxy, values in groups.items():
+        ends = lambda name, values=values: [min(v[name][0] for v in values), max(v[name][1] for v in values)]
+        body.append(
+            [proxy, len(values), _mean([v["spearman"] for v in values]), ends("spearman_95"),
+             _mean([v["kendall"] for v in values]), ends("less_params_without_embeddings_95"),
+             ends("less_params_95")]
+        )  # fmt: skip
+    head = [
+        "proxy", "seeds", "Spearman", "95 %", "Kendall", "less params without embeddings, 95 %", "less params, 95 %",
+    ]  # fmt: skip
+    return table(head, sorted(body, key=lambda line: -line[2]))
+
+
+def searchers() -> str:
+    """The newest row of each searcher with the most seeds; in brackets the difference to the reference."""
+    most: dict[tuple[str, int], Row] = {}
+    for r in newest("searchers_nasbench201"):
+        key = (r["key"]["searcher"], r["key"]["images"])
+        if key not in most or r["key"]["seeds"] >= most[key]["key"]["seeds"]:
+            most[key] = r
+    body = []
+    for (searcher, _), r in most.items():
+        v = r["values"]
+        line = [searcher, r["key"]["seeds"]]
+        for n in (name.removeprefix("mean_") for name in v if name.startswith("mean_")):
+            less = f" ({v[f'less_reference_{n}']:+.2f})" if f"less_reference_{n}" in v else ""
+            line.append(f"{v[f'mean_{n}']:.2f} ± {v[f'std_{n}']:.2f}{less}")
+        body.append(line)
+    return table(["searcher", "seeds", *(f"{n} networks" for n in (20, 50, 100, 200, 500))], body)
+
+
 def _mean(values: list[float | None]) -> float | str:
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else ""
@@ -229,7 +268,7 @@ SECTIONS = {
     "proxies_flexibert": (
         "Proxies on FlexiBERT's encoders", "python -m benchmarks.proxies_flexibert",
         "250 encoders with GLUE scores; words of WikiText-2. Intervals: 2,000 paired draws with replacement.",
-        lambda: facts("proxies_flexibert"),
+        flexibert,
     ),
     "proxy_speed": (
         "What proxies cost", "python -m benchmarks.proxy_speed",
@@ -238,7 +277,9 @@ SECTIONS = {
     ),
     "searchers_nasbench201": (
         "Searchers on NAS-Bench-201's table, alone and assisted", "python -m benchmarks.searchers_nasbench201",
-        "Best validation accuracy after so many networks; means over seeds.", lambda: facts("searchers_nasbench201"),
+        "Best validation accuracy after so many different networks, %: mean and standard deviation over seeds; in "
+        "brackets the difference to an earlier measurement with the same settings, means of 300 seeds (see LOG.md).",
+        searchers,
     ),
     "gpu_suite": ("On a GPU", "python -m benchmarks.gpu_suite", "", lambda: facts("gpu_suite")),
 }  # fmt: skip
