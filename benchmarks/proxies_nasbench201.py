@@ -2,7 +2,7 @@
 
 500 of the 9,445 unique cells, the same for all seeds; accuracies after 200 epochs on CIFAR-10's test set; 64 images.
 "published" are the scores of NAS-Bench-Suite-Zero for the same networks, compared with the validation accuracy that
-they came with.
+they came with; "to seed 0" is how alike two of our own draws of weights and images are.
 
     NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --jobs 2
     NAS_DATA_DIR=... python -m benchmarks.proxies_nasbench201 --networks 20 --seeds 1
@@ -50,6 +50,7 @@ def main() -> None:
     accuracy = np.array([truth[n] for n in numbers]) / 100
     params = np.array([float(published[n]["c10_params"]) for n in numbers])
     validation = np.array([float(published[n]["c10_val_acc_200ep"]) for n in numbers])
+    first: dict[str, np.ndarray] = {}
     for seed in range(words.seeds):
         for group in words.only.split(","):
             names = GROUPS[group]
@@ -64,6 +65,9 @@ def main() -> None:
                 if group == "others" and name == "macs":  # a part of az_nas
                     continue
                 values = asdict(agreement(column, accuracy, params)) | {"seconds": seconds[name]}
+                if seed > 0:  # how far a score is the weights' and the batch's; published scores have another draw
+                    values["spearman_to_seed_0"] = float(spearmanr(ranks(column), first[name]).statistic)
+                first.setdefault(name, ranks(column))
                 if name in PUBLISHED:
                     theirs = np.array([float(published[n]["c10_" + PUBLISHED[name]] or "nan") for n in numbers])
                     known = np.isfinite(theirs)

@@ -34,7 +34,10 @@ def plain(probe: Probe) -> float:
 
 
 def fisher(probe: Probe) -> float:
-    """Sum over channels of half the mean over samples of (sum over positions of a dL/da)^2 (Theis et al. 2018)."""
+    """Sum over weights of half the mean over samples of (sum over positions of a dL/da)^2 (Theis et al. 2018).
+
+    a is the output channel of the weight: a channel counts as often as it has weights.
+    """
     total = 0.0
     for layer, grad in zip(probe.seen.layers, probe.gradients[1], strict=True):
         if len(layer.output) % len(probe.x):
@@ -42,7 +45,7 @@ def fisher(probe: Probe) -> float:
         if grad is not None:
             product = (layer.output.detach() * grad).movedim(layer.channels, 1)
             product = product.flatten(2).sum(2) if product.dim() > 2 else product
-            total += float(product.square().mean(0).sum() / 2)
+            total += float(product.square().mean(0).sum() / 2) * layer.weight.numel() / product.shape[1]
     return total
 
 

@@ -54,7 +54,9 @@ def test_snip_and_plain(net: TwoLayers) -> None:
 def test_fisher(net: TwoLayers) -> None:
     to_logits = net.errors() / len(net.x)
     first, second = net.inner * (to_logits @ net.w2 * net.code), net.logits * to_logits
-    assert of(net, "fisher") == pytest.approx(sum((p**2).mean(0).sum() / 2 for p in (first, second)))
+    weights = [net.w1.shape[1], net.w2.shape[1]]  # of a channel
+    channels = [(p**2).mean(0).sum() / 2 for p in (first, second)]
+    assert of(net, "fisher") == pytest.approx(np.dot(weights, channels))
 
 
 def test_grasp(net: TwoLayers) -> None:
