@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help="without assistance, which needs scores of all cells")
+    parser.add_argument("--only", nargs="*", help="searchers by their labels, such as 'local + gradsign'")
     words = parser.parse_args()
     space = bench.space_of_the_benchmark()
     accuracy = {bench.architecture(space, row["idx"]): float(row["c10_val_acc_200ep"]) / 100 for row in bench.unique()}
@@ -87,7 +88,10 @@ def main() -> None:
         strategies[f"evolution 10/3 + {name}"] = Assisted(Evolution(10, 3, brood=12), score, candidates=10, alone=10)
         strategies[f"local + {name}"] = Assisted(LocalSearch(10), score, candidates=10, alone=10)
         strategies[f"random + {name}"] = Assisted(Random(), score, candidates=10)
-    for label, strategy in strategies.items():
+    for label in words.only or strategies:
+        if label not in strategies:
+            parser.error(f"no searcher {label!r}; there are: {', '.join(strategies)}")
+        strategy = strategies[label]
         curves = 100 * np.array([curve(strategy, accuracy, seed, words.most) for seed in range(words.seeds)])
         values: dict[str, float] = {}
         for i, at in enumerate(n for n in AT if n <= words.most):
