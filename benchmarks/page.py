@@ -161,6 +161,25 @@ def proxies() -> str:
     return table(head, sorted(body, key=lambda line: -(line[4] if isinstance(line[4], float) else -2.0)))
 
 
+def published() -> str:
+    """Means over seeds, ranges over cells and seeds."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for r in newest("proxies_published"):
+        groups.setdefault((r["key"]["proxy"], r["key"]["reading"]), []).append(r["values"])
+    body = []
+    for key, values in groups.items():
+        least, most = (
+            [pick(v[f"{what}_{end}"] for v in values) for what in ("ratio", "less")]
+            for pick, end in ((min, "lowest"), (max, "highest"))
+        )
+        body.append(
+            [*key, len(values), values[0]["cells"], f"{_mean([v['spearman'] for v in values]):.4f}",
+             _mean([v["ratio_median"] for v in values]), *map(list, zip(least, most, strict=True))]
+        )  # fmt: skip
+    head = ["proxy", "reading", "seeds", "cells", "Spearman", "times these, median", "lowest..highest", "less these"]
+    return table(head, body)
+
+
 def flexibert() -> str:
     """Means over seeds, best first; intervals from the lowest to the highest end of any seed."""
     groups: dict[str, list[Row]] = {}
@@ -267,6 +286,11 @@ SECTIONS = {
         "processes side by side, those of a pass that proxies share with the first of them. A proxy that does not "
         "beat params says little.",
         proxies,
+    ),
+    "proxies_published": (
+        "Why published scores differ", "python -m benchmarks.proxies_published",
+        "Scores as NAS-Bench-Suite-Zero read them, beside ours: correlation with the published ones, and the published "
+        "ones as multiples of these and less these (multiply-adds in millions).", published,
     ),
     "proxies_flexibert": (
         "Proxies on FlexiBERT's encoders", "python -m benchmarks.proxies_flexibert",
