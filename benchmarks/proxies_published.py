@@ -2,7 +2,7 @@
 
 * `macs`: published counts have three operations an element more for an edge with a convolution (norm and ReLU), and
   nine for one with pooling; of all 9,445 cells.
-* `fisher`: over weights, as ours is now, and over channels.
+* `fisher`: over weights, as ours, and over channels.
 * `zen`: batch norms add their running variance, which after the two passes of a single draw is still .81 of the 1 that
   it began with; ours add the variance of the batch, and average 32 draws.
 
