@@ -282,8 +282,9 @@ SECTIONS = {
         "Cells drawn among the 9,445 that are unique, at full width and depth, CIFAR-10 images (JPEG q75), weights as "
         "torch draws them; test accuracy after 200 epochs. Partial: given the parameters. To validation: the Spearman "
         "correlation with the validation accuracy that NAS-Bench-Suite-Zero's scores came with; published: theirs for "
-        "the same networks. The last two columns say how alike two draws of weights and images are. Seconds are of two "
-        "processes side by side, those of a pass that proxies share with the first of them. A proxy that does not "
+        "the same networks. The last two columns say how alike two draws of weights and images are. Seconds are "
+        "medians, several processes side by side, for orders of magnitude; what proxies share counts with the first of "
+        "them. A proxy that does not "
         "beat params says little.",
         proxies,
     ),

@@ -56,7 +56,7 @@ def main() -> None:
             names = GROUPS[group]
             found = bench.scores(numbers, names, images=words.images, seed=seed, jobs=words.jobs)
             columns = {name: np.array([found[n]["scores"][name] for n in numbers]) for name in names}
-            seconds = {name: float(np.mean([found[n]["seconds"][name] for n in numbers])) for name in names}
+            seconds = {name: float(np.median([found[n]["seconds"][name] for n in numbers])) for name in names}
             for name, parts in COMBINED.items():
                 if set(parts) <= columns.keys():
                     columns[name] = aggregate({part: columns[part] for part in parts})
