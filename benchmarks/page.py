@@ -141,7 +141,7 @@ def populations() -> str:
 
 
 def proxies() -> str:
-    """Means over seeds, best first; published correlations are those of the same networks."""
+    """Means over seeds; only proxies of as many networks, which stand together, compare."""
     groups: dict[tuple[str, int, int], list[Row]] = {}
     for r in newest("proxies_nasbench201"):
         groups.setdefault((r["key"]["proxy"], r["key"]["networks"], r["key"]["images"]), []).append(r["values"])
@@ -150,7 +150,7 @@ def proxies() -> str:
         mean = lambda name, values=values: _mean([v.get(name) for v in values])
         body.append(
             [proxy, networks, images, len(values), mean("spearman"), mean("kendall"), mean("partial_spearman"),
-             mean("top_spearman"), _mean([100 * v["best_of_100"] for v in values]), mean("seconds"),
+             mean("top_spearman"), mean("best_of_100"), mean("seconds"),
              mean("spearman_to_validation"), mean("published_spearman"), mean("spearman_to_published_scores"),
              mean("spearman_to_seed_0")]
         )  # fmt: skip
@@ -158,7 +158,7 @@ def proxies() -> str:
         "proxy", "networks", "images", "seeds", "Spearman", "Kendall", "partial", "top tenth", "best of 100, %",
         "s a network", "to validation", "published", "our scores to published ones", "to those of seed 0",
     ]  # fmt: skip
-    return table(head, sorted(body, key=lambda line: -(line[4] if isinstance(line[4], float) else -2.0)))
+    return table(head, sorted(body, key=lambda line: (-line[1], -(line[4] if isinstance(line[4], float) else -2.0))))
 
 
 def published() -> str:

@@ -27,7 +27,14 @@ CLASSIC = [
     "params", "macs", "l2_norm", "grad_norm", "snip", "plain", "fisher", "jacob_cov", "epe_nas", "nwot", "synflow",
 ]  # fmt: skip
 OTHERS = ["macs", *(n for n in PROXIES if n not in (*CLASSIC, *FOR_TRANSFORMERS, "gradsign", "grasp", "zen"))]
-GROUPS = {"gradsign": ["gradsign"], "classic": CLASSIC, "others": OTHERS, "grasp": ["grasp"], "zen": ["zen"]}
+GROUPS = {
+    "params": ["params"],
+    "gradsign": ["gradsign"],
+    "classic": CLASSIC,
+    "others": OTHERS,
+    "grasp": ["grasp"],
+    "zen": ["zen"],
+}
 # The columns of the published scores.
 PUBLISHED = {
     "epe_nas": "epe_nas", "fisher": "fisher", "macs": "flops", "grad_norm": "grad_norm", "grasp": "grasp",
