@@ -155,7 +155,7 @@ def proxies() -> str:
              mean("spearman_to_seed_0")]
         )  # fmt: skip
     head = [
-        "proxy", "networks", "images", "seeds", "Spearman", "Kendall", "partial", "top tenth", "best of 100, %",
+        "proxy", "networks", "images", "seeds", "Spearman", "Kendall", "partial", "top tenth", "best of 100",
         "s a network", "to validation", "published", "our scores to published ones", "to those of seed 0",
     ]  # fmt: skip
     return table(head, sorted(body, key=lambda line: (-line[1], -(line[4] if isinstance(line[4], float) else -2.0))))
