@@ -284,8 +284,7 @@ SECTIONS = {
         "correlation with the validation accuracy that NAS-Bench-Suite-Zero's scores came with; published: theirs for "
         "the same networks. The last two columns say how alike two draws of weights and images are. Seconds are "
         "medians, several processes side by side, for orders of magnitude; what proxies share counts with the first of "
-        "them. A proxy that does not "
-        "beat params says little.",
+        "them. A proxy that does not beat params says little.",
         proxies,
     ),
     "proxies_published": (
@@ -304,7 +303,7 @@ SECTIONS = {
         "batch.", lambda: facts("proxy_speed"),
     ),
     "searchers_nasbench201": (
-        "Searchers on NAS-Bench-201's table, alone and assisted", "python -m benchmarks.searchers_nasbench201",
+        "Searchers on NAS-Bench-201's table, alone and assisted", "python -m benchmarks.searchers_nasbench201 --seeds 300",
         "Best validation accuracy after so many different networks, %: mean and standard deviation over seeds; in "
         "brackets the difference to an earlier measurement with the same settings, means of 300 seeds (see LOG.md).",
         searchers,
