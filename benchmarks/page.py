@@ -303,7 +303,8 @@ SECTIONS = {
         "batch.", lambda: facts("proxy_speed"),
     ),
     "searchers_nasbench201": (
-        "Searchers on NAS-Bench-201's table, alone and assisted", "python -m benchmarks.searchers_nasbench201 --seeds 300",
+        "Searchers on NAS-Bench-201's table, alone and assisted",
+        "python -m benchmarks.searchers_nasbench201 --seeds 300",
         "Best validation accuracy after so many different networks, %: mean and standard deviation over seeds; in "
         "brackets the difference to an earlier measurement with the same settings, means of 300 seeds (see LOG.md).",
         searchers,
