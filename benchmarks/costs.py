@@ -19,7 +19,9 @@ import torch
 from torch import nn
 
 from benchmarks import rows
-from nas.search_spaces import Architecture, Constraint, MobileNetSpace, mobilenet_presets
+from nas.objectives import Constraint
+from nas.search_spaces import Architecture, MobileNetSpace
+from nas.search_spaces.mobilenet import presets as mobilenet_presets
 from nas.supernets import build as build_supernet
 
 SIZES = {"tiny": 8, "small": 32, "ofa": 224, "bignas": 224}

@@ -154,9 +154,9 @@ def sign_kernel(device: str, samples: int = 128, layers: Sequence[Layer] = LAYER
 def gradsign_pass(device: str, samples: int = 128, preset: str = "full") -> None:
     """GradSign in one batched pass against one sample at a time, on NAS-Bench-201's network of 3x3 convolutions."""
     from benchmarks.overhead import in_turns
+    from nas.networks.nasbench201 import NasBench201
     from nas.proxies.gradsign import gradsign
-    from nas.search_spaces import nasbench201
-    from nas.supernets.nasbench201 import NasBench201
+    from nas.search_spaces.cells import nasbench201
 
     without_tf32()
     space = nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset=preset)

@@ -24,9 +24,10 @@ import torch
 import nas.data
 from benchmarks import rows
 from nas.data import ImageData
-from nas.evaluation.scores import score
-from nas.evaluation.supernet_evaluator import SupernetEvaluator
-from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace, mobilenet_presets
+from nas.evaluation.population.evaluator import SupernetEvaluator
+from nas.evaluation.population.scores import score
+from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
+from nas.search_spaces.mobilenet import presets as mobilenet_presets
 from nas.supernets import RULES, build, train, train_alone
 from nas.training import Progress
 

@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks import rows
 from nas import ledger
 from nas.ledger import Identity, Ledger
-from nas.search_spaces import Constraint, Objective, get
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import get
 
 NAME = "ledger"
 BATCH = 32

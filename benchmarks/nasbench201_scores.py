@@ -27,11 +27,11 @@ from torch import Tensor
 
 import nas.data
 from benchmarks import rows
-from nas.evaluation.allocator import keep_freed_memory
-from nas.evaluation.table import read_csv
+from nas.evaluation.population.malloc import keep_freed_memory
+from nas.evaluation.tabular.evaluator import read_csv
 from nas.proxies import Probe, parts_of, score
 from nas.search_spaces import Architecture
-from nas.search_spaces.nasbench201 import NasBench201Space, build
+from nas.search_spaces.cells.nasbench201 import NasBench201Space, build
 from nas.supernets import network
 
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"

@@ -29,7 +29,7 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from benchmarks import rows
 from benchmarks.grid_space import GridSpace, unit, zdt
-from nas.search_spaces import Objective
+from nas.objectives import Objective
 from nas.searchers import NSGA2, Random, Searcher, Strategy, Trial, crowding_distance, hypervolume, non_dominated_ranks
 from nas.searchers.pareto import ranks_by_peeling
 

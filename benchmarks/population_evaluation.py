@@ -43,14 +43,15 @@ import nas.data
 from benchmarks import rows
 from benchmarks.inherited_accuracy import benchmark_space
 from nas.data import ImageData, Split
-from nas.evaluation.allocator import keep_freed_memory
-from nas.evaluation.racing import Racing
-from nas.evaluation.scores import Scores
-from nas.evaluation.supernet_evaluator import SupernetEvaluator, in_network_order
-from nas.evaluation.trie import ALL, Sharing
-from nas.search_spaces import Architecture, Objective, SearchSpace
+from nas.evaluation.population.evaluator import SupernetEvaluator, in_network_order
+from nas.evaluation.population.malloc import keep_freed_memory
+from nas.evaluation.population.racing import Racing
+from nas.evaluation.population.scores import Scores
+from nas.evaluation.population.trie import ALL, Sharing
+from nas.kernels.convolution import Plain
+from nas.objectives import Objective
+from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import Supernet, build, calibrate, calibration_batch, load, save, steps, train
-from nas.supernets.convolution import Plain
 
 NAME = "population_evaluation"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"

@@ -20,8 +20,8 @@ from scipy.stats import kendalltau, spearmanr
 
 from benchmarks import rows
 from nas import search_spaces
-from nas.data.text import word_windows
-from nas.evaluation.flexibert_table import flexibert_table
+from nas.data.text.windows import word_windows
+from nas.evaluation.tabular.flexibert import flexibert_table
 from nas.proxies import vpca
 from nas.supernets import network
 

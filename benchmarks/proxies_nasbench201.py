@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
-from nas.evaluation.table import read_csv
+from nas.evaluation.tabular.evaluator import read_csv
 from nas.proxies import COMBINED, FOR_TRANSFORMERS, PROXIES, aggregate, agreement, ranks
 
 NAME = "proxies_nasbench201"

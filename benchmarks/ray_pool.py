@@ -30,8 +30,10 @@ import torch
 import nas.data
 from benchmarks import rows
 from nas import search_spaces
-from nas.evaluation import Metrics, RayEvaluator, SupernetEvaluator, supernet_pool
-from nas.evaluation.allocator import keep_freed_memory
+from nas.cluster import RayEvaluator
+from nas.cluster.supernet_pool import supernet_pool
+from nas.evaluation import Metrics, SupernetEvaluator
+from nas.evaluation.population.malloc import keep_freed_memory
 from nas.search_spaces import Architecture
 from nas.supernets import build
 

@@ -14,7 +14,7 @@ import torch
 
 import nas.data
 from benchmarks import rows
-from nas.evaluation.scores import score
+from nas.evaluation.population.scores import score
 from nas.search_spaces import get
 from nas.supernets import Statistics, Supernet, build, calibrate, train
 

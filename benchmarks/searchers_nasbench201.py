@@ -18,7 +18,8 @@ import numpy as np
 
 from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
-from nas.search_spaces import Architecture, Objective
+from nas.objectives import Objective
+from nas.search_spaces import Architecture
 from nas.searchers import Assisted, Evolution, LocalSearch, Random, Searcher, Strategy, Trial
 
 NAME = "searchers_nasbench201"

@@ -9,7 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nas import data, errors, evaluation, proxies, report, search_spaces, searchers, supernets, training
+    from nas import (
+        cluster,
+        data,
+        errors,
+        evaluation,
+        objectives,
+        proxies,
+        reports,
+        search_spaces,
+        searchers,
+        supernets,
+        training,
+    )
     from nas.exporting import export, load
     from nas.study import Study
 
@@ -18,13 +30,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Study",
     "__version__",
+    "cluster",
     "data",
     "errors",
     "evaluation",
     "export",
     "load",
+    "objectives",
     "proxies",
-    "report",
+    "reports",
     "search_spaces",
     "searchers",
     "supernets",

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from nas import searchers
 from nas.evaluation import Evaluator, Failure, Metrics, Outcome
-from nas.search_spaces import Architecture, Constraint, Indices, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, Indices, SearchSpace
 from nas.searchers import History, Searcher, Strategy, Trial
 from nas.study import Study
 from tests.spaces import SPACES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.search_spaces.mobilenet import MobileNetConfig, MobileNetSpace, StageSpec
+from nas.search_spaces.mobilenet.space import MobileNetConfig, MobileNetSpace, StageSpec
 
 BASE = MobileNetConfig(
     resolutions=(6, 8),

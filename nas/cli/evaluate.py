@@ -23,7 +23,7 @@ def evaluate(
 ) -> None:
     """Score an architecture with its inherited weights, on the validation and the test split."""
     from nas.cli.runs import open_run
-    from nas.report import human
+    from nas.reports.search import human
 
     chosen = resolve_device(device)
     run = open_run(directory)
@@ -38,7 +38,7 @@ def evaluate(
 
 def scored(supernet: Supernet, data: ImageData, arch: Architecture, *, device: str) -> dict[str, float]:
     """Metrics of both splits, and the exact costs."""
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
 
     metrics = dict[str, float](supernet.space.cost(arch)._asdict())
     metrics |= SupernetEvaluator(supernet, data, split="validation", device=device).evaluate([arch])[0]

@@ -47,7 +47,7 @@ def _extracted(
     from nas import exporting
     from nas.cli.evaluate import scored
     from nas.cli.runs import open_run
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
 
     run = open_run(directory)
     member, images = run.find(arch), run.data(data)

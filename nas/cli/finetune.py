@@ -34,7 +34,7 @@ def finetune(
     from nas.cli.evaluate import scored
     from nas.cli.progress import training_bar
     from nas.cli.runs import open_run
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
     from nas.exporting import Deployed, export_network
     from nas.supernets import train_alone
 
@@ -79,7 +79,7 @@ def finetune(
 
 def scores(network: nn.Module, data: ImageData, *, device: str) -> dict[str, float]:
     """Accuracy and loss of a plain network on the validation and the test split."""
-    from nas.evaluation.scores import score
+    from nas.evaluation.population.scores import score
 
     metrics = dict[str, float]()
     network = network.to(device).eval()

@@ -23,7 +23,7 @@ from nas.cli.search import search
 from nas.cli.spaces import spaces
 from nas.cli.train import train
 from nas.errors import UnknownName
-from nas.evaluation.allocator import keep_freed_memory
+from nas.evaluation.population.malloc import keep_freed_memory
 
 COMMANDS = (spaces, train, search, evaluate, finetune, export, profile, proxies)
 

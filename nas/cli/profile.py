@@ -98,7 +98,7 @@ def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: 
     from rich import box
     from rich.table import Table
 
-    from nas.report import human
+    from nas.reports.search import human
 
     where = f"{device}, batch {batch}" + ("" if threads is None else f", {threads} threads")
     table = Table(

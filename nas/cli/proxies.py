@@ -58,7 +58,7 @@ def proxies(
     from nas.cli.progress import count_bar
     from nas.cli.sources import measured_accuracies, scored_task
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
-    from nas.evaluation.table import located
+    from nas.evaluation.tabular.evaluator import located
     from nas.proxies import BASELINES, COMBINED, aggregate, agreement, parts_of
 
     began, seed = time.monotonic(), seed or 0
@@ -115,7 +115,7 @@ def _human(
     directory: Path, shown: list[str], columns: dict[str, NDArray[np.float64]], accuracy: NDArray[np.float64] | None,
     found: dict[str, Agreement], seconds: dict[str, float],
 ) -> list[Any]:  # fmt: skip
-    from nas import proxy_report
+    from nas.reports import proxies as proxy_report
 
     part = {name: columns[name] for name in shown}
     if accuracy is None:

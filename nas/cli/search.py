@@ -31,8 +31,8 @@ from nas.errors import StudyError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from nas.data import ImageData
-    from nas.evaluation.racing import Racing
-    from nas.search_spaces import Constraint, Objective
+    from nas.evaluation.population.racing import Racing
+    from nas.objectives import Constraint, Objective
     from nas.searchers import Builder, Trial
     from nas.study import Result
     from nas.supernets import StoredSupernet
@@ -90,13 +90,14 @@ def search(
     debug: Debug = False,
 ) -> None:
     """Train a supernet if there is none, search it, test the front, draw it."""
-    from nas import search_spaces, searchers
+    from nas import searchers
     from nas.cli import runs, zero_shot
     from nas.cli.sources import scored_task, table_task
+    from nas.objectives import Constraint, Objective
 
     began = time.monotonic()
-    objectives = [search_spaces.Objective.parse(text) for text in objective]
-    constraints = [search_spaces.Constraint.parse(text) for text in constraint]
+    objectives = [Objective.parse(text) for text in objective]
+    constraints = [Constraint.parse(text) for text in constraint]
     goals: list[Objective | Constraint] = [*objectives, *constraints]
     chosen = resolve_device(device)
     seen = partial(scored_task, space, data, preset, supernet, images=proxy_images, seed=seed or 0)
@@ -197,7 +198,7 @@ def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) 
     Raises:
         UsageError: Images cannot decide it, or a bound could make a loser the winner.
     """
-    from nas.evaluation.racing import COSTS, Racing
+    from nas.evaluation.population.racing import COSTS, Racing
 
     for bound in constraints:
         if bound.metric not in COSTS:
@@ -215,7 +216,7 @@ def _searched(
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, then score the front on the test split, which the search did not see."""
     from nas.cli.progress import search_bar
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
     from nas.study import Study
 
     space = stored.supernet.space
@@ -257,8 +258,8 @@ def _report(
     facts: dict[str, Any], *, wall_s: float, as_json: bool,
 ) -> None:  # fmt: skip
     """Write search.json and front.png, print the front."""
-    from nas import report
     from nas.cli import runs
+    from nas.reports import search as report
 
     tested = {trial.number: trial for trial in front}
     trials = [tested.get(trial.number, trial) for trial in result.trials]

@@ -54,7 +54,7 @@ def table_task(space: str | None) -> ScoredTask:
     """
     import torch
 
-    from nas.evaluation.tables import own_space
+    from nas.evaluation.tabular.registry import own_space
 
     if space is None:
         raise UsageError("--space is missing; for example: nas search --space nasbench201 --table FILE")
@@ -95,7 +95,7 @@ def _text(space: str | None, data: str, preset: str | None, *, windows: int, see
     import torch
 
     from nas import search_spaces
-    from nas.data.text import word_windows
+    from nas.data.text.windows import word_windows
 
     if space is None:
         raise UsageError("--space is missing; for example: nas proxies --space flexibert --data text:FILE")
@@ -148,13 +148,13 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
         UsageError: A table beside a supernet, or a space that no table is known for.
         DataError: The table is missing or damaged.
     """
-    from nas.evaluation.tables import found_table, is_own, read_table
+    from nas.evaluation.tabular.registry import found_table, is_own, read_table
 
     if supernet is not None:
         if table is not None:
             raise UsageError("--table has no place beside --supernet; leave out one")
         from nas.cli import runs
-        from nas.evaluation.supernet_evaluator import SupernetEvaluator
+        from nas.evaluation.population.evaluator import SupernetEvaluator
 
         run = runs.open_run(supernet)
         return Measured(

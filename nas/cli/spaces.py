@@ -66,7 +66,9 @@ def spaces(
 
 def presets() -> list[Listed]:
     """Every preset of every space, at its own input size."""
-    from nas.search_spaces import flexibert, mobilenet_presets, nasbench201
+    from nas.search_spaces.cells import nasbench201
+    from nas.search_spaces.mobilenet import presets as mobilenet_presets
+    from nas.search_spaces.transformers import flexibert
 
     return [
         *(Listed("mobilenet", name, p.summary, "images", p.input_size, IMAGE_CHANNELS)
@@ -108,7 +110,7 @@ def choices(space: SearchSpace) -> dict[str, list[Any]]:
 
 def text(row: dict[str, Any]) -> str:
     """A preset for people; genes with equal choices share a line, blocks beyond the first are counted, not listed."""
-    from nas.report import human
+    from nas.reports.search import human
 
     lines = [
         f"{row['space']} --preset {row['preset']}: {row['summary']}",

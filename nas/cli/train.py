@@ -13,10 +13,10 @@ from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_d
 from nas.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
+    from nas.cluster.training import Workers
     from nas.data import ImageData
     from nas.search_spaces import SearchSpace
     from nas.supernets import StoredSupernet
-    from nas.supernets.ray_training import Workers
 
 DEFAULT_RULE = "sandwich"
 # Without --epochs: as many as show this many images, within these bounds.
@@ -105,7 +105,7 @@ def _crew(
     Raises:
         UsageError: Options for workers without --workers, or against --device.
     """
-    from nas.supernets.ray_training import Workers
+    from nas.cluster.training import Workers
 
     if count is None:
         given = {"--diverse": diverse, "--gpus-per-worker": gpus is not None, "--ray": address is not None}
@@ -181,8 +181,8 @@ def trained(
 
 def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, device: str, resume: bool) -> None:
     from nas.cli.progress import training_bar
+    from nas.cluster.training import train_on_workers
     from nas.supernets import RULES, build, save, train
-    from nas.supernets.ray_training import train_on_workers
     from nas.supernets.training import DEFAULT_BATCH
     from nas.training import CHECKPOINT
 

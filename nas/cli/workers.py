@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.cli.common import say
-from nas.cli.later import LaterPool
+from nas.cluster.lazy_pool import LaterPool
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
+    from nas.cluster.pool import RayEvaluator
     from nas.data import ImageData
     from nas.evaluation import Evaluator
-    from nas.evaluation.racing import Racing
-    from nas.evaluation.ray_pool import RayEvaluator
-    from nas.search_spaces import Constraint, Objective
+    from nas.evaluation.population.racing import Racing
+    from nas.objectives import Constraint, Objective
     from nas.study.progress import Counters
     from nas.supernets import StoredSupernet
 
@@ -54,7 +54,7 @@ def memory_bytes(gib: float | None) -> int | None:
     Raises:
         UsageError: More than this machine has, or no number.
     """
-    from nas.evaluation.memory import GIB, total
+    from nas.evaluation.population.memory_budget import GIB, total
 
     if gib is None:
         return None
@@ -160,14 +160,14 @@ def opened(
     Raises:
         NasError: No cluster answers, or it has no room for a worker.
     """
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
     from nas.study.progress import Counters
 
     if crew is None:
         here = SupernetEvaluator(stored.supernet, data, device=device, racing=racing, budget_bytes=budget_bytes)
         yield _with_latency(here, stored, goals, device), Counters(lambda: here.totals, lambda: 1)
         return
-    from nas.evaluation.ray_supernet import supernet_pool
+    from nas.cluster.supernet_pool import supernet_pool
 
     def start() -> RayEvaluator:
         return supernet_pool(
@@ -190,8 +190,8 @@ def started(crew: Crew, start: Callable[[], RayEvaluator]) -> Iterator[tuple[Lat
     Raises:
         NasError: No cluster answers, or it has no room for a worker.
     """
+    from nas.cluster.connection import knock
     from nas.study.progress import Counters
-    from nas.training.ray_connection import knock
 
     if crew.address is not None:
         knock(crew.address)

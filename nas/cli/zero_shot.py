@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nas.cli.sources import ScoredTask
     from nas.cli.workers import Crew
     from nas.evaluation import Evaluator, Metrics
-    from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
+    from nas.objectives import Constraint, Objective
+    from nas.search_spaces import Architecture, SearchSpace
     from nas.searchers import Builder, Trial
     from nas.study import Result
     from nas.study.progress import Counters
@@ -29,7 +30,7 @@ BROOD = 12  # children of one parent, of which the best of 10 different ones is 
 
 def asked(goals: Sequence[Objective | Constraint], table: Path | None) -> bool:
     """Whether these goals need no supernet."""
-    from nas.search_spaces.goals import SCORES
+    from nas.objectives import SCORES
 
     return table is not None or any(goal.metric in SCORES for goal in goals)
 
@@ -41,7 +42,7 @@ def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> 
         UnknownName: Names the nearest metric that can be had.
         UsageError: Accuracy beside proxies, without a table.
     """
-    from nas.search_spaces.goals import SCORES
+    from nas.objectives import SCORES
 
     known = (*SCORES, "params", "macs", *(("accuracy",) if table is not None else ()))
     for goal in goals:
@@ -63,7 +64,7 @@ def check_table(table: Path, workers: int | None) -> None:
         UsageError: --workers beside it.
         DataError: There is no such file.
     """
-    from nas.evaluation.table import located
+    from nas.evaluation.tabular.evaluator import located
 
     if workers is not None:
         raise UsageError("--workers has no place where a table answers; leave it out")
@@ -112,7 +113,7 @@ def search_untrained(
 ) -> tuple[Result, list[Trial]]:  # fmt: skip
     """Search, and where a table has them add test accuracies to the front, which the search did not see."""
     from nas.cli.progress import search_bar
-    from nas.evaluation.table import located
+    from nas.evaluation.tabular.evaluator import located
     from nas.study import Study
 
     goals: list[Objective | Constraint] = [*objectives, *constraints]
@@ -143,7 +144,7 @@ def _check_whole(space: SearchSpace, rows: int, table: Path) -> None:
     Raises:
         UsageError: Says which.
     """
-    from nas.evaluation.tables import is_own
+    from nas.evaluation.tabular.registry import is_own
 
     if not is_own(space):
         raise UsageError(
@@ -167,14 +168,14 @@ def _evaluator(
     from nas.cli.workers import started
     from nas.evaluation.combined import Combined
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
-    from nas.evaluation.table import TableEvaluator
-    from nas.evaluation.tables import read_table
-    from nas.search_spaces.goals import SCORES
+    from nas.evaluation.tabular.evaluator import TableEvaluator
+    from nas.evaluation.tabular.registry import read_table
+    from nas.objectives import SCORES
     from nas.study.progress import Counters
 
     names = list(dict.fromkeys(goal.metric for goal in goals if goal.metric in SCORES))
     if crew is not None:
-        from nas.evaluation.ray_proxies import proxy_pool
+        from nas.cluster.proxy_pool import proxy_pool
 
         start = partial(
             proxy_pool, task.space, names, task.x, task.y, workers=crew.count, address=crew.address,
@@ -202,8 +203,8 @@ def report_untrained(
     constraints: Sequence[Constraint], facts: dict[str, Any], *, began: float, as_json: bool,
 ) -> None:  # fmt: skip
     """Write search.json and front.png, print the front."""
-    from nas import report
     from nas.cli import runs
+    from nas.reports import search as report
 
     tested = {trial.number: trial for trial in front}
     trials = [tested.get(trial.number, trial) for trial in result.trials]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nas.data import cifar10, digits, folder, mnist, npz
-from nas.data.augment import augment
-from nas.data.image_data import SPLITS, ImageData, Preprocessing, Split
-from nas.data.source import Source
-from nas.data.splits import divide
+from nas.data.images import cifar10, digits, folder, mnist, npz
+from nas.data.images.augment import augment
+from nas.data.images.image_data import SPLITS, ImageData, Preprocessing, Split
+from nas.data.images.source import Source
+from nas.data.images.splits import divide
 from nas.errors import UnknownName
 
 __all__ = ["SOURCES", "SPLITS", "ImageData", "Preprocessing", "Split", "augment", "load"]

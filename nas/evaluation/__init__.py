@@ -14,9 +14,7 @@ from nas.evaluation.totals import Totals
 if TYPE_CHECKING:
     from nas.evaluation.combined import Combined
     from nas.evaluation.latency import Latency, LatencyEvaluator, measure_latency
-    from nas.evaluation.ray_pool import RayEvaluator
-    from nas.evaluation.ray_supernet import supernet_pool
-    from nas.evaluation.supernet_evaluator import SupernetEvaluator
+    from nas.evaluation.population.evaluator import SupernetEvaluator
 
 __all__ = [
     "PARTIAL",
@@ -27,22 +25,18 @@ __all__ = [
     "LatencyEvaluator",
     "Metrics",
     "Outcome",
-    "RayEvaluator",
     "StreamingEvaluator",
     "SupernetEvaluator",
     "Totals",
     "measure_latency",
-    "supernet_pool",
 ]
 
 _HOMES = {
     "Combined": "nas.evaluation.combined",
     "Latency": "nas.evaluation.latency",
     "LatencyEvaluator": "nas.evaluation.latency",
-    "RayEvaluator": "nas.evaluation.ray_pool",
-    "SupernetEvaluator": "nas.evaluation.supernet_evaluator",
+    "SupernetEvaluator": "nas.evaluation.population.evaluator",
     "measure_latency": "nas.evaluation.latency",
-    "supernet_pool": "nas.evaluation.ray_supernet",
 }
 
 

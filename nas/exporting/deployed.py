@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, UsageError
+from nas.networks.mobilenet import MobileNet
 from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
-from nas.supernets.plain import MobileNet
 
 
 class Deployed(nn.Module):

@@ -22,7 +22,8 @@ from nas.errors import StudyError
 from nas.ledger.entries import Entry, Identity, entries_of
 from nas.ledger.journal import JOURNAL, mend, open_journal
 from nas.ledger.lock import DriverLock
-from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, SearchSpace
 from nas.searchers import Trial
 
 NAME = "search"  # of the Optuna study in a journal, which holds no other

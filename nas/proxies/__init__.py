@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from torch import Tensor, nn
 
 from nas.errors import UnknownName, UsageError
+from nas.objectives import COMBINED
 from nas.proxies.agreement import Agreement, agreement
 from nas.proxies.az_nas import az_expressivity, az_progressivity, az_trainability
 from nas.proxies.counts import macs, params
@@ -22,7 +23,6 @@ from nas.proxies.ntk import ntk_condition
 from nas.proxies.probe import Probe
 from nas.proxies.ranks import aggregate, ranks
 from nas.proxies.wpca import vpca, wpca
-from nas.search_spaces.goals import COMBINED
 
 __all__ = [
     "BASELINES",

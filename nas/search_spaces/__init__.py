@@ -7,28 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces import flexibert, mobilenet_presets, nasbench201
 from nas.search_spaces.architecture import Architecture, Value
-from nas.search_spaces.flexibert import FlexiBertSpace
-from nas.search_spaces.goals import METRICS, Constraint, Direction, Objective
-from nas.search_spaces.mobilenet import MobileNetSpace
-from nas.search_spaces.nasbench201 import NasBench201Space
+from nas.search_spaces.cells import nasbench201
+from nas.search_spaces.cells.nasbench201 import NasBench201Space
+from nas.search_spaces.mobilenet import presets
+from nas.search_spaces.mobilenet.space import MobileNetSpace
 from nas.search_spaces.space import ABSENT, Cost, Gene, Indices, SearchSpace
+from nas.search_spaces.transformers import flexibert
+from nas.search_spaces.transformers.flexibert import FlexiBertSpace
 
 __all__ = [
     "ABSENT",
-    "METRICS",
     "SPACES",
     "Architecture",
-    "Constraint",
     "Cost",
-    "Direction",
     "FlexiBertSpace",
     "Gene",
     "Indices",
     "MobileNetSpace",
     "NasBench201Space",
-    "Objective",
     "SearchSpace",
     "Value",
     "from_json",
@@ -36,7 +33,7 @@ __all__ = [
 ]
 
 SPACES: dict[str, Callable[..., SearchSpace]] = {
-    "mobilenet": mobilenet_presets.build,
+    "mobilenet": presets.build,
     "nasbench201": nasbench201.build,
     "flexibert": flexibert.build,
 }

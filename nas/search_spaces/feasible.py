@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InfeasibleBudget
+from nas.objectives import Constraint
 from nas.search_spaces.counting import PathCounter
-from nas.search_spaces.goals import Constraint
 from nas.search_spaces.graph import COSTS, Graph, build
 from nas.search_spaces.segment import groups
 from nas.search_spaces.tables import count_type, draw_below

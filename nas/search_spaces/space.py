@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import UnknownName, UsageError
+from nas.objectives import Constraint
 from nas.search_spaces.architecture import Architecture, Value
 from nas.search_spaces.feasible import FeasibleSet
-from nas.search_spaces.goals import Constraint
 from nas.search_spaces.graph import build
 from nas.search_spaces.trellis import Trellis
 

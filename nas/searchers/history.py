@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import UsageError
-from nas.search_spaces import Architecture, Constraint, Indices, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, Indices, SearchSpace
 from nas.search_spaces.feasible import FeasibleSet
 
 # Costs that a space knows exactly before anything is evaluated; bounds on them are budgets.

@@ -8,7 +8,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search_spaces import Constraint, Indices
+from nas.objectives import Constraint
+from nas.search_spaces import Indices
 from nas.searchers.history import History
 from nas.searchers.pareto import best_first
 from nas.searchers.strategy import Strategy, check_range, distinct

@@ -8,7 +8,8 @@ from typing import Protocol, final
 import numpy as np
 
 from nas.errors import UsageError
-from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, SearchSpace
 from nas.searchers.history import History, Problem, Trial
 from nas.searchers.strategy import Strategy
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from nas import report
 from nas.evaluation import Totals
-from nas.search_spaces import Constraint, Objective
+from nas.objectives import Constraint, Objective
+from nas.reports import search as report
 from nas.searchers import Trial
 
 

@@ -13,7 +13,8 @@ from typing import final
 from nas.errors import UnknownName, UsageError
 from nas.evaluation import Failure, Metrics, Outcome
 from nas.ledger import Ledger
-from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, SearchSpace
 
 
 @final

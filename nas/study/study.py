@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-from nas import report
 from nas.errors import UnknownName, UsageError
 from nas.evaluation import Evaluator, StreamingEvaluator
 from nas.ledger import Identity, Ledger
-from nas.search_spaces import Constraint, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.reports import search as report
+from nas.search_spaces import SearchSpace
 from nas.searchers import Searcher, Trial
 from nas.study.ordered import InOrder, Loop
 from nas.study.progress import Counters, Meter, Progress

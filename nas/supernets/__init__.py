@@ -1,9 +1,9 @@
 """Shared weights of a whole space: elastic networks, calibration, extraction, training rules."""
 
+from nas.networks.flexibert import FlexiBert
+from nas.networks.nasbench201 import NasBench201
 from nas.supernets.calibration import calibrate, calibration_batch, equal_parts
-from nas.supernets.flexibert import FlexiBert
-from nas.supernets.mobilenet import MobileNetSupernet
-from nas.supernets.nasbench201 import NasBench201
+from nas.supernets.mobilenet.supernet import MobileNetSupernet
 from nas.supernets.rules import RULES
 from nas.supernets.standalone import network
 from nas.supernets.statistics import Statistics, pool

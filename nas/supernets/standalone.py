@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from nas.errors import UsageError
+from nas.networks.flexibert import FlexiBert
+from nas.networks.nasbench201 import NasBench201
 from nas.search_spaces import Architecture, FlexiBertSpace, MobileNetSpace, NasBench201Space, SearchSpace
-from nas.supernets.flexibert import FlexiBert
-from nas.supernets.mobilenet import MobileNetSupernet
-from nas.supernets.nasbench201 import NasBench201
+from nas.supernets.mobilenet.supernet import MobileNetSupernet
 
 
 def _mobilenet(space: MobileNetSpace, arch: Architecture, seed: int) -> nn.Module:

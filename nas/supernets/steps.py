@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nas.search_spaces.mobilenet_plan import Activation
-from nas.supernets.convolution import Convolution, Plain, activated, laid_out
+from nas.kernels.convolution import Convolution, Plain, activated, laid_out
+from nas.search_spaces.mobilenet.plan import Activation
 from nas.supernets.layers import ElasticBatchNorm
 from nas.supernets.statistics import Statistics
 from nas.training.parallel import ALONE, Group, rows_of

@@ -18,7 +18,7 @@ from torch import nn
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, NasError, UsageError
 from nas.search_spaces import MobileNetSpace, SearchSpace, from_json
-from nas.supernets.mobilenet import MobileNetSupernet
+from nas.supernets.mobilenet.supernet import MobileNetSupernet
 from nas.supernets.supernet import Supernet
 
 FORMAT = "nas-supernet-1"

@@ -16,7 +16,7 @@ import numpy as np
 
 from nas import ledger
 from nas.cli.main import run
-from nas.evaluation.supernet_evaluator import SupernetEvaluator
+from nas.evaluation.population.evaluator import SupernetEvaluator
 from nas.study import Study
 
 KILLS, SEED = 10, 0

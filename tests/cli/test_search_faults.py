@@ -77,7 +77,7 @@ def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(finished: Path, tmp_path:
     with started(words) as driver:
         wait_for_trials(out, driver, 6)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nas.evaluation.ray_supernet.supernet_pool", None)  # refused before workers start
+            patch.setattr("nas.cluster.supernet_pool.supernet_pool", None)  # refused before workers start
             second = nas(*words, "--workers", 2)
         for refused in (nas(*words), second):
             assert f"is in use by process {driver.pid} on " in refused.err.splitlines()[-1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
-from nas.evaluation import ray_supernet
+from nas.cluster import supernet_pool as ray_supernet
 from tests.cli.calling import nas, one_line
 from tests.cli.test_search_faults import ROOT, front, linux, recorded, started, wait_for_trials
 from tests.searching import plain

@@ -4,7 +4,10 @@ import math
 
 import pytest
 
-from nas.search_spaces import SPACES, flexibert, get, mobilenet_presets, nasbench201
+from nas.search_spaces import SPACES, get
+from nas.search_spaces.cells import nasbench201
+from nas.search_spaces.mobilenet import presets as mobilenet_presets
+from nas.search_spaces.transformers import flexibert
 from tests.cli.calling import nas, one_line
 
 

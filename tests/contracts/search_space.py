@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.errors import InfeasibleBudget, UsageError
-from nas.search_spaces import ABSENT, Constraint, SearchSpace, from_json
+from nas.objectives import Constraint
+from nas.search_spaces import ABSENT, SearchSpace, from_json
 
 PROPERTY = settings(
     max_examples=10,

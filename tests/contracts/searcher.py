@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.grid_space import GridSpace
 from nas.errors import InfeasibleBudget, UsageError
-from nas.search_spaces import Architecture, Constraint, Objective, SearchSpace
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture, SearchSpace
 from nas.searchers import Searcher, Strategy, Trial
 from tests.spaces import SPACES
 

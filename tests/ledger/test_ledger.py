@@ -11,7 +11,7 @@ import nas
 from nas import ledger
 from nas.errors import StudyError
 from nas.ledger import Identity, Ledger
-from nas.search_spaces import Constraint, Objective
+from nas.objectives import Constraint, Objective
 from tests.searching import OBJECTIVES, PROVENANCE, SPACE, Script, Table, plain, pool, study
 from tests.spaces import SPACES
 

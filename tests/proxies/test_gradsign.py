@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from nas.errors import UsageError
+from nas.networks.nasbench201 import NasBench201
 from nas.proxies import PROXIES, Probe, gradsign
 from nas.proxies.gradsign import _together, one_by_one, sign_counts
-from nas.search_spaces import nasbench201
-from nas.supernets.nasbench201 import NasBench201
+from nas.search_spaces.cells import nasbench201
 
 
 def total(counts: dict[Tensor, Tensor]) -> float:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import nas.proxies
 from nas.errors import UnknownName, UsageError
+from nas.objectives import METRICS, SCORES
 from nas.proxies import BASELINES, COMBINED, PROXIES, Probe, parts_of, score
-from nas.search_spaces.goals import METRICS, SCORES
 from tests.proxies.test_gradsign import Mobile, TorchTransformer, Transformer, resnet
 
 ON_MAPS = ("meco", "zen", "az_expressivity", "az_progressivity", "az_trainability")

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import InfeasibleBudget
-from nas.search_spaces import Constraint, Indices, MobileNetSpace, get
+from nas.objectives import Constraint
+from nas.search_spaces import Indices, MobileNetSpace, get
 from nas.search_spaces.feasible import FeasibleSet
-from nas.search_spaces.mobilenet import StageSpec
+from nas.search_spaces.mobilenet.space import StageSpec
 from nas.search_spaces.trellis import Edge, Trellis
 from tests.search_spaces.enumeration import members
 from tests.spaces import BASE, space

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.grid_space import GridSpace
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import ABSENT, MobileNetSpace, SearchSpace
-from nas.search_spaces.mobilenet import StageSpec
+from nas.search_spaces.mobilenet.space import StageSpec
 from tests.contracts.search_space import SearchSpaceContract
 from tests.spaces import BASE, SPACES
 

@@ -6,7 +6,7 @@ import pytest
 from nas.search_spaces import ABSENT
 from nas.search_spaces.trellis import Trellis
 from tests.search_spaces.enumeration import members
-from tests.search_spaces.test_mobilenet import fixed_depths
+from tests.search_spaces.mobilenet.test_space import fixed_depths
 from tests.spaces import BASE, SPACES, space
 
 Path = tuple[dict[int, int], int, int]

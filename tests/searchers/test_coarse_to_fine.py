@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
-from nas.search_spaces import Constraint
+from nas.objectives import Constraint
 from nas.searchers import CoarseToFine, Searcher
 from nas.searchers.coarse_to_fine import kinds, stages
 from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UsageError
-from nas.search_spaces import Constraint
+from nas.objectives import Constraint
 from nas.searchers import Evolution, Random, Searcher
 from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive
 

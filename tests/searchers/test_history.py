@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nas.errors import UsageError
-from nas.search_spaces import Architecture, Constraint, Objective
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture
 from nas.searchers import History, Problem, Trial
 from nas.searchers.strategy import distinct
 from tests.contracts.searcher import SPACE

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.grid_space import GridSpace, unit, zdt
 from nas.errors import InfeasibleBudget, UsageError
-from nas.search_spaces import Constraint, Objective
+from nas.objectives import Constraint, Objective
 from nas.searchers import NSGA2, Random, Searcher, Strategy, Trial, hypervolume, non_dominated_ranks
 from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive, trials
 

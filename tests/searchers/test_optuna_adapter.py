@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.errors import UnknownName
-from nas.search_spaces import Constraint
+from nas.objectives import Constraint
 from nas.searchers import OptunaSampler, Random, Searcher, Strategy, hypervolume
 from nas.searchers.optuna_adapter import _quiet, _study
 from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive

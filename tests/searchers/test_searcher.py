@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces import Objective
+from nas.objectives import Objective
 from nas.searchers import SEARCHERS, Random, Searcher, get
 from tests.contracts.searcher import OBJECTIVES, SPACE
 

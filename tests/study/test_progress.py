@@ -8,7 +8,8 @@ import pytest
 from nas import ledger
 from nas.errors import StudyError
 from nas.evaluation import Totals
-from nas.search_spaces import Architecture, Constraint
+from nas.objectives import Constraint
+from nas.search_spaces import Architecture
 from nas.study import Progress
 from nas.study.progress import Counters
 from tests.searching import Pool, Table, study

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from nas import ledger
 from nas.errors import NasError, StudyError, UnknownName, UsageError
 from nas.evaluation import Outcome, StreamingEvaluator
-from nas.search_spaces import Architecture, Objective
-from nas.search_spaces.mobilenet import StageSpec
+from nas.objectives import Objective
+from nas.search_spaces import Architecture
+from nas.search_spaces.mobilenet.space import StageSpec
 from tests.searching import OBJECTIVES, SPACE, Pool, Script, Table, plain, pool, study
 from tests.spaces import BASE, space
 

@@ -18,8 +18,9 @@ from optuna.storages.journal import JournalFileBackend
 from nas import ledger
 from nas.errors import Diverged, NasError, StudyError, UnknownName, UsageError, WorkersLost
 from nas.evaluation import Metrics
-from nas.search_spaces import Architecture, Constraint, Objective
-from nas.search_spaces.mobilenet import StageSpec
+from nas.objectives import Constraint, Objective
+from nas.search_spaces import Architecture
+from nas.search_spaces.mobilenet.space import StageSpec
 from tests.searching import OBJECTIVES, SPACE, Script, Table, accuracy, plain, pool, study
 from tests.spaces import BASE, space
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from nas.search_spaces import SearchSpace
 from nas.supernets.calibration import calibrate
-from nas.supernets.mobilenet import MobileNetSupernet
+from nas.supernets.mobilenet.sorting import sort_channels
+from nas.supernets.mobilenet.supernet import MobileNetSupernet
 from nas.supernets.rules.samplers import LargestNetwork, Opened, RandomNetworks
-from nas.supernets.sorting import sort_channels
 from nas.training import Phase, Slot, SmoothedLabels, TrainingRule
 from nas.training.losses import label_loss, soft_loss
 from nas.training.schedules import cosine, warmed_up

@@ -1,0 +1,1 @@
+"""Images with classes: readers of files, fixed splits, augmentation."""

@@ -1,0 +1,1 @@
+"""A population of sub-networks evaluated together: trie, prefix cache, racing, one budget of memory."""

@@ -1,0 +1,117 @@
+"""Racing: candidates that cannot win any more stop seeing images (Maron and Moore 1994, with paired tests)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+from nas.errors import UsageError
+from nas.evaluation.population.scores import Scores
+from nas.objectives import METRICS, Objective
+
+SCORED, COSTS = ("accuracy", "loss"), ("params", "macs")
+FEWEST_IMAGES, FEWEST_DISAGREEMENTS = 30, 8  # below, the normal approximation says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Racing:
+    """Which candidates of a call may be stopped.
+
+    With one objective a candidate is stopped when it is behind the `keep`-th best; with several, when another one that
+    costs no more is ahead of it. Behind and ahead are judged on the same images by a paired test of the mean
+    difference, with the correction for a finite split.
+
+    Args:
+        objectives: accuracy or loss, and any of params and macs.
+        keep: With one objective, how many of the best must be kept.
+        confidence: Chance at least that a stopped candidate would have lost that comparison on all images,
+            over all rounds (Bonferroni).
+        rounds: How often candidates are compared; about equal numbers of images lie between.
+
+    Raises:
+        UsageError: Another objective, none that images decide, or a number out of range.
+    """
+
+    objectives: tuple[Objective, ...]
+    keep: int = 10
+    confidence: float = 0.99
+    rounds: int = 8
+
+    def __post_init__(self) -> None:
+        scored = [o for o in self.objectives if o.metric in SCORED]
+        for objective in self.objectives:
+            if objective.metric not in SCORED + COSTS:
+                raise UsageError(
+                    f"racing cannot judge by {objective.metric!r}; use accuracy or loss, with params or macs, "
+                    "or leave racing out"
+                )
+            if objective.direction != METRICS[objective.metric]:
+                raise UsageError(
+                    f"racing cannot run {objective}; it looks for {METRICS[objective.metric]}:{objective.metric}"
+                )
+        if len(scored) != 1:
+            raise UsageError(
+                f"racing needs exactly one objective that images decide, accuracy or loss, got "
+                f"{', '.join(map(str, self.objectives))}; change the objectives, or leave racing out"
+            )
+        if self.keep < 1 or self.rounds < 2 or not 0.5 < self.confidence < 1:
+            raise UsageError(
+                f"racing needs keep >= 1, rounds >= 2 and 0.5 < confidence < 1, "
+                f"got {self.keep}, {self.rounds} and {self.confidence}"
+            )
+
+    def losers(self, scores: Scores, alive: Sequence[int], costs: Tensor) -> list[int]:
+        """Those of `alive` that can be stopped now.
+
+        Args:
+            scores: Answers so far; all of `alive` have seen the same images.
+            alive: Members still in the race.
+            costs: [M, K] for all members, lower is better; K = 0 with one objective.
+        """
+        seen, total = scores.seen[alive[0]], scores.right.shape[1]
+        if seen == total or seen < FEWEST_IMAGES:
+            return []
+        metric = next(o.metric for o in self.objectives if o.metric in SCORED)
+        values = scores.right[alive, :seen].float() if metric == "accuracy" else -scores.losses[alive, :seen]
+        ahead = self._surely_ahead(values, total)
+        if metric == "accuracy":
+            ahead &= _disagreements(values) >= FEWEST_DISAGREEMENTS
+        if costs.shape[1] == 0:
+            beaten = ahead.sum(0) >= self.keep
+        else:
+            own = costs[list(alive)].to(values.device)
+            no_dearer = (own[:, None, :] <= own[None, :, :]).all(2)
+            beaten = (ahead & no_dearer).any(0)
+        return [member for member, lost in zip(alive, beaten.tolist(), strict=True) if lost]
+
+    def _surely_ahead(self, values: Tensor, total: int) -> Tensor:
+        """[A, A]: whether the row's mean over all images is above the column's, with confidence.
+
+        Args:
+            values: [A, n], higher is better, on the images seen.
+            total: Images in all.
+        """
+        n = values.shape[1]
+        sums, squares = values.sum(1), values.square().sum(1)
+        mean = (sums[:, None] - sums[None, :]) / n
+        square = (squares[:, None] + squares[None, :] - 2 * values @ values.T).clamp(min=0) / n
+        variance = (square - mean.square()).clamp(min=0) * (n / (n - 1))
+        error = torch.sqrt(variance * (1 - n / total) / n)
+        z = NormalDist().inv_cdf(1 - (1 - self.confidence) / (self.rounds - 1))
+        return mean > z * error
+
+
+def _disagreements(right: Tensor) -> Tensor:
+    """[A, A]: how many images exactly one of two got right, of answers [A, n] that are 0 or 1."""
+    hits = right.sum(1)
+    return hits[:, None] + hits[None, :] - 2 * right @ right.T
+
+
+def round_ends(chunks: int, rounds: int) -> list[int]:
+    """After how many chunks each round ends."""
+    return sorted({math.ceil(chunks * (i + 1) / rounds) for i in range(rounds)})

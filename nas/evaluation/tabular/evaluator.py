@@ -1,0 +1,96 @@
+"""Architectures whose metrics somebody has measured: a table answers in the place of training."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import lzma
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from nas.data.images.source import locate
+from nas.errors import DataError
+from nas.evaluation.evaluator import Failure, Metrics, Outcome
+from nas.search_spaces import Architecture
+
+Rows = Mapping[Architecture, Metrics]
+
+
+@final
+class TableEvaluator:
+    """Answers from a table; an architecture that it does not hold is a `Failure`.
+
+    Args:
+        rows: The metrics of each architecture.
+        seconds: What an evaluation of an architecture would have cost; the sum is in `simulated_s`. None: nothing.
+        wait: Whether to take that long really, as a stand-in for training.
+    """
+
+    def __init__(
+        self, rows: Rows, *, seconds: Callable[[Architecture], float] | None = None, wait: bool = False
+    ) -> None:
+        self._rows, self._seconds, self._wait = rows, seconds, wait
+        self.simulated_s = 0.0
+
+    def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
+        """The metrics of each architecture; identical ones of a call cost once."""
+        if self._seconds is not None:
+            cost = sum(self._seconds(arch) for arch in dict.fromkeys(archs) if arch in self._rows)
+            self.simulated_s += cost
+            if self._wait:
+                time.sleep(cost)
+        return [
+            dict(self._rows[arch]) if arch in self._rows else Failure(f"{arch.digest} is not in the table")
+            for arch in archs
+        ]
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file, .xz or not, that has these columns; see `located`.
+
+    Raises:
+        DataError: There is no such file, it is damaged, or it lacks a column; names the nearest.
+    """
+    found = located(path)
+    try:
+        with (lzma.open if found.suffix == ".xz" else open)(found, "rt", encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            for column in columns:
+                if column not in (reader.fieldnames or ()):
+                    near = difflib.get_close_matches(column, reader.fieldnames or (), n=1)
+                    hint = f"; the nearest that it has is {near[0]!r}" if near else ""
+                    raise DataError(f"{path.name} has no column {column!r}, which this table needs{hint}")
+            rows = list(reader)
+    except (csv.Error, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable table: {error}") from None
+    short = next((number for number, row in enumerate(rows) if None in row.values() or None in row), None)
+    if short is not None:
+        raise DataError(f"{path} is not a readable table: row {short} has not as many fields as the header")
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; see `located`.
+
+    Raises:
+        DataError: There is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(located(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is not readable JSON: {error}") from None
+
+
+def located(path: Path) -> Path:
+    """The file at `path`; a relative one that does not exist is looked for below NAS_DATA_DIR.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = locate(str(path), usage="--table FILE")
+    if not found.is_file():
+        raise DataError(f"{path} is no file")
+    return found

@@ -1,0 +1,125 @@
+"""Which benchmark table goes with which space."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.errors import DataError, UsageError
+from nas.evaluation.evaluator import Metrics
+from nas.evaluation.tabular.flexibert import flexibert_table
+from nas.evaluation.tabular.nasbench201 import nasbench201_table
+from nas.search_spaces import Architecture, FlexiBertSpace, NasBench201Space, SearchSpace
+from nas.search_spaces.cells import nasbench201
+from nas.search_spaces.transformers import flexibert
+
+CIFAR10 = {"accuracy": "c10_val_200ep", "test_accuracy": "c10_test_200ep"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """How a space's table is read.
+
+    Args:
+        read: Metrics by architecture, of a space and a path.
+        usual: Where it is below NAS_DATA_DIR.
+        task: What it was measured on, for people.
+        fits: Whether a space is of a task like that.
+        data: How --data begins where it is that task.
+        own: The space of the benchmark's own networks.
+    """
+
+    read: Callable[[Any, Path], Mapping[Architecture, Metrics]]
+    usual: Path
+    task: str
+    fits: Callable[[Any], bool]
+    data: str
+    own: Callable[[], SearchSpace]
+
+
+TABLES: Mapping[type[SearchSpace], Table] = {
+    NasBench201Space: Table(
+        lambda space, path: nasbench201_table(space, path, CIFAR10),
+        Path("nas/nb201_full.csv.xz"),
+        "CIFAR-10, 32x32 images of 3 channels in 10 classes",
+        lambda space: (space.input_size, space.in_channels, space.num_classes) == (32, 3, 10),
+        "cifar10:",
+        lambda: nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset="full"),
+    ),
+    FlexiBertSpace: Table(
+        flexibert_table,
+        Path("nas/flexibert_250.json"),
+        "GLUE",
+        lambda space: True,
+        "text:",
+        lambda: flexibert.build(input_size=128, in_channels=30_522, num_classes=3, preset="full"),
+    ),
+}
+
+
+def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]:
+    """Metrics by architecture, `accuracy` among them; those of the benchmark's networks, whatever the space's width.
+
+    Args:
+        space: Its kind says how the table is read.
+        path: The file; a relative one is also looked for under NAS_DATA_DIR.
+
+    Raises:
+        UsageError: No table is known for this kind of space, or it is of another task.
+        DataError: The file is missing, damaged, or has no row of the space.
+    """
+    if type(space) not in TABLES:
+        raise _no_table(space.name)
+    table = TABLES[type(space)]
+    if not table.fits(space):
+        size = f"inputs of {space.input_size} and {space.num_classes} classes"
+        raise UsageError(f"tables for space {space.name!r} are of {table.task}; these data have {size}")
+    rows = table.read(space, path)
+    if not rows:
+        raise DataError(f"{path.name} has no row of space {space.name!r}")
+    return rows
+
+
+def own_space(name: str) -> SearchSpace:
+    """The space of the networks that a benchmark's table was measured on.
+
+    Args:
+        name: Of a space.
+
+    Raises:
+        UsageError: No table is known for it.
+    """
+    for kind, table in TABLES.items():
+        if kind.name == name:
+            return table.own()
+    raise _no_table(name)
+
+
+def is_own(space: SearchSpace) -> bool:
+    """Whether these are the benchmark's own networks, and not smaller or larger ones of the same cells."""
+    table = TABLES.get(type(space))
+    return table is not None and space.preset == table.own().preset
+
+
+def _no_table(name: str) -> UsageError:
+    known = ", ".join(sorted(kind.name for kind in TABLES))
+    return UsageError(f"no benchmark table is known for space {name!r}; there are some for {known}")
+
+
+def found_table(space: SearchSpace, data: str) -> Path | None:
+    """The table of this space's own networks and of these data below NAS_DATA_DIR, if it is there.
+
+    Args:
+        space: With the benchmark's settings.
+        data: As --data has it.
+    """
+    table = TABLES.get(type(space))
+    if table is None or not is_own(space) or not data.startswith(table.data) or "NAS_DATA_DIR" not in os.environ:
+        return None
+    if not table.fits(space):
+        return None
+    path = Path(os.environ["NAS_DATA_DIR"]) / table.usual
+    return table.usual if path.is_file() else None

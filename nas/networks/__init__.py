@@ -1,0 +1,1 @@
+"""Plain networks without elastic code, one file a family: what extraction fills and exports rebuild."""

@@ -1,0 +1,1 @@
+"""The spaces of Once-for-All and BigNAS."""

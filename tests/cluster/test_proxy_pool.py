@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nas.cluster.proxy_pool import build_proxy_evaluator, proxy_pool
+from nas.errors import UnknownName, UsageError
+from nas.evaluation.proxy_evaluator import ProxyEvaluator
+from nas.search_spaces import get
+
+SPACE = get("nasbench201", input_size=8, in_channels=1, num_classes=4, preset="tiny")
+
+
+def test_a_worker_builds_what_the_driver_would() -> None:
+    x, y = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
+    there = build_proxy_evaluator(SPACE.to_json(), ["snip"], x.numpy(), y.numpy(), "cpu", 3)
+    archs = [SPACE.largest(), SPACE.smallest()]
+    assert there.evaluate(archs) == ProxyEvaluator(SPACE, ["snip"], x, y, seed=3).evaluate(archs)
+    assert there.totals.architectures == 2
+
+
+@pytest.mark.parametrize(("name", "error"), [("gradsing", UnknownName), ("az_nas", UsageError)])
+def test_names_are_refused_before_workers_start(name: str, error: type[Exception]) -> None:
+    x, y = torch.randn(8, 1, 8, 8), torch.arange(8) % 4
+    with pytest.raises(error):
+        proxy_pool(SPACE, [name], x, y, workers=1)

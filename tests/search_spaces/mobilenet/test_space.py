@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.errors import UnknownName, UsageError
+from nas.search_spaces import MobileNetSpace, SearchSpace, from_json, get
+from nas.search_spaces.mobilenet.space import StageSpec
+from tests.contracts.search_space import SearchSpaceContract
+from tests.search_spaces.enumeration import members
+from tests.spaces import BASE, SPACES, space
+
+
+def fixed_depths() -> MobileNetSpace:
+    """Nothing but the depth of the second stage is a gene."""
+    stages = (
+        StageSpec((8,), (2,), (3,), (2,), 1, "relu", squeeze=False),
+        StageSpec((12,), (1, 3), (5,), (3,), 2, "hswish", squeeze=True),
+    )
+    return space(replace(BASE, resolutions=(8,), stages=stages))
+
+
+class MobileNetContract(SearchSpaceContract):
+    """What holds for MobileNet spaces beyond the general contract."""
+
+    def test_costs_equal_the_plans(self, space: MobileNetSpace) -> None:
+        archs = space.architectures(space.sample_choices(np.random.default_rng(0), 40))
+        costs = space.costs(archs)
+        plans = [space.plan(arch) for arch in archs]
+        assert costs["params"].tolist() == [plan.params for plan in plans]
+        assert costs["macs"].tolist() == [plan.macs for plan in plans]
+
+    def test_plans_follow_the_genes(self, space: MobileNetSpace) -> None:
+        for arch in space.architectures(space.sample_choices(np.random.default_rng(1), 10)):
+            plan = space.plan(arch)
+            assert plan.resolution == arch.genes.get("resolution", space.config.resolutions[0])
+            channels, size = space.config.stem_channels, plan.stem_size
+            for block in plan.blocks:
+                assert (block.in_channels, block.in_size) == (channels, size)
+                channels, size = block.out_channels, block.out_size
+            for s, spec in enumerate(space.config.stages):
+                own = [block for block in plan.blocks if block.stage == s]
+                assert [block.index for block in own] == list(range(arch.genes.get(f"stage{s}.depth", spec.depths[0])))
+                for b, block in enumerate(own):
+                    assert block.kernel == arch.genes.get(f"stage{s}.block{b}.kernel", spec.kernels[0])
+                    assert block.expansion == arch.genes.get(f"stage{s}.block{b}.expansion", spec.expansions[0])
+                    assert block.out_channels == arch.genes.get(f"stage{s}.width", spec.widths[0])
+
+    def test_the_largest_costs_most_and_the_smallest_least(self, space: MobileNetSpace) -> None:
+        costs = space.costs([space.smallest(), *space.architectures(space.sample_choices(np.random.default_rng(2), 50)),
+                             space.largest()])  # fmt: skip
+        for column in costs.values():
+            assert column[0] == column.min()
+            assert column[-1] == column.max()
+
+
+class TestLearned(MobileNetContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return SPACES["learned"]
+
+
+class TestCrop(MobileNetContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return SPACES["crop"]
+
+
+class TestFixedBlock(MobileNetContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return SPACES["fixed"]
+
+
+class TestFixedDepths(MobileNetContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return fixed_depths()
+
+
+class TestTiny(MobileNetContract):
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return get("mobilenet", input_size=8, in_channels=1, num_classes=10)
+
+
+def test_digests_are_pinned() -> None:
+    tiny = get("mobilenet", input_size=8, in_channels=1, num_classes=10)
+    assert tiny.digest == "9b97ff17e744119e"
+    assert tiny.smallest().digest == "91902e632ada27fa"
+    assert tiny.largest().digest == "26ea435fcbcf6c04"
+
+
+def test_the_task_belongs_to_the_digest() -> None:
+    task = {"input_size": 8, "in_channels": 1, "num_classes": 10}
+    digests = {get("mobilenet", **task | {k: v}).digest for k, v in (("in_channels", 3), ("num_classes", 9))}
+    digests |= {get("mobilenet", **task).digest, get("mobilenet", **task | {"input_size": 10}).digest}
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize("kind", SPACES)
+def test_size_is_the_number_of_distinct_members(kind: str) -> None:
+    config = SPACES[kind].config
+    small = space(
+        replace(config, stages=tuple(replace(s, kernels=s.kernels[:2], depths=s.depths[:2]) for s in config.stages))
+    )
+    rows = members(small)
+    assert small.size == len(rows)
+    assert len(set(small.architectures(rows))) == len(rows)
+
+
+def test_ofa_has_as_many_members_as_the_paper_counts() -> None:
+    per_stage = 9**2 + 9**3 + 9**4
+    ofa = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
+    assert ofa.size == 4 * per_stage**5 == 4 * 7371**5 > 10**19
+
+
+def broken(**changes: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(SPACES["learned"].to_json() | changes))
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"name": "mobilnet", "config": {}}, "'mobilenet'"),
+        ({}, "a space is a JSON object"),
+        ([], "a space is a JSON object"),
+        (broken(version=2), "version 1, the file has 2"),
+        (broken(config={}), "not the description"),
+        (broken(config=3), "not the description"),
+        (broken(config=[1, 2]), "not the description"),
+        (broken(num_classes="many"), "not the description"),
+        (broken(num_classes=0), "num_classes must be at least 1, got 0"),
+        (broken(config={**broken()["config"], "colour": 1}), "not the description"),
+        (broken(config={**broken()["config"], "stages": [3]}), "not the description"),
+        (broken(config={**broken()["config"], "stages": []}), "at least one stage"),
+        (broken(config={**broken()["config"], "resolutions": []}), "resolutions must be"),
+        (broken(config={**broken()["config"], "resolutions": 8}), "not the description|resolutions must be"),
+        (broken(config={**broken()["config"], "resolutions": ["a"]}), "not the description|resolutions must be"),
+        (broken(config={**broken()["config"], "stem_channels": 0}), "stem_channels"),
+        (broken(config={**broken()["config"], "stem_stride": 0}), "stem_stride"),
+        (broken(config={**broken()["config"], "head_channels": -1}), "head_channels"),
+        (broken(config={**broken()["config"], "kernel_transform": "magic"}), "kernel_transform"),
+        (broken(config={**broken()["config"], "stem_activation": "gelu"}), "stem_activation"),
+    ],
+)
+def test_foreign_documents(document: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        from_json(document)
+
+
+def test_text_that_is_no_json_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="JSON"):
+        from_json('{"name": ')
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"widths": (12, 8)}, "stage 0 widths must be ascending positive integers"),
+        ({"widths": ()}, "stage 0 widths"),
+        ({"depths": (0, 1)}, "stage 0 depths must be an integer of at least 1, got 0"),
+        ({"kernels": (3, 4)}, "must be odd"),
+        ({"expansions": (3, 3)}, "stage 0 expansions"),
+        ({"expansions": (1, 3)}, "1 builds no expand convolution"),
+        ({"stride": 0}, "stage 0 stride"),
+        ({"activation": "gelu"}, "stage 0 activation"),
+    ],
+)
+def test_impossible_stages(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        space(replace(BASE, stages=(replace(BASE.stages[0], **change), *BASE.stages[1:])))
+
+
+def test_transition_shortcuts_halve_maps_at_most() -> None:
+    stages = (BASE.stages[0], replace(BASE.stages[1], stride=3))
+    space(replace(BASE, stages=stages))
+    with pytest.raises(UsageError, match="stage 1 stride 3"):
+        space(replace(BASE, stages=stages, transition_shortcuts=True))
+
+
+def test_resolutions_stay_inside_the_images() -> None:
+    with pytest.raises(UsageError, match="resolutions"):
+        space(replace(BASE, resolutions=(8, 10)))
+
+
+def test_unknown_spaces_and_presets_name_the_nearest() -> None:
+    task = {"input_size": 8, "in_channels": 1, "num_classes": 10}
+    with pytest.raises(UnknownName, match="Did you mean 'mobilenet'"):
+        get("mobilenets", **task)
+    with pytest.raises(UnknownName, match="Did you mean 'tiny'"):
+        get("mobilenet", **task, preset="tny")
+
+
+def test_shortcuts_depend_on_the_space_alone() -> None:
+    learned, crop, fixed = (SPACES[kind] for kind in ("learned", "crop", "fixed"))
+    assert [learned.shortcut(0, 0), learned.shortcut(0, 1), learned.shortcut(1, 0)] == ["none", "identity", "none"]
+    assert [crop.shortcut(0, 0), crop.shortcut(0, 1), crop.shortcut(1, 0)] == ["projection", "identity", "projection"]
+    assert fixed.shortcut(0, 0) == "identity"
