@@ -16,7 +16,7 @@ from nas.cluster.pool import RayEvaluator
 from nas.data import ImageData, Split
 from nas.evaluation.population.evaluator import Precision, SupernetEvaluator
 from nas.evaluation.population.memory_budget import default_budget
-from nas.evaluation.population.trie import extra_macs
+from nas.evaluation.population.trie import marginal_macs
 from nas.search_spaces import from_json
 from nas.supernets import StoredSupernet, Supernet, build
 from nas.supernets.training import check_fits
@@ -108,7 +108,7 @@ def supernet_pool(
     }
     return RayEvaluator(
         build_supernet_evaluator, arguments, workers=workers, address=address, cpus=cpus,
-        gpus=gpus, batch=batch, threads=threads, costs=partial(extra_macs, network), patience_s=patience_s,
+        gpus=gpus, batch=batch, threads=threads, costs=partial(marginal_macs, network), patience_s=patience_s,
     )  # fmt: skip
 
 

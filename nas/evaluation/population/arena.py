@@ -1,7 +1,7 @@
-"""Memory outside the heap for what is kept for long.
+"""An arena: memory outside the heap for activations that live long.
 
-What stays among short-lived tensors splits the heap: a few bytes that stay make megabytes beside them useless to larger
-tensors. And memory that the system hands out anew costs several times what filling it costs, so none is given back.
+Tensors that stay among short-lived ones split the heap. The gaps beside them are too small for larger tensors. Memory
+that the system hands out anew costs several times what filling it costs, so an arena returns none.
 """
 
 from __future__ import annotations
@@ -9,85 +9,115 @@ from __future__ import annotations
 import mmap
 from collections.abc import Hashable
 from functools import cached_property
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from nas.errors import UsageError
+from nas.evaluation.population.states import tensors_of
+from nas.supernets.steps import State
 
-_ALIGNED = 64  # bytes, for vector instructions
+_ALIGNMENT = 64  # bytes, for vector instructions
+
+
+class _Layout(NamedTuple):
+    """Where a tensor is in a block, and its form."""
+
+    start: int
+    shape: torch.Size
+    strides: tuple[int, ...]
+    dtype: torch.dtype
 
 
 @final
-class Shelf:
-    """Copies of some tensors, side by side.
+class Block:
+    """A piece of an arena. It holds copies of states, side by side.
 
     Args:
         memory: Bytes [N].
-        start: Where it is among the others.
+        start: Its offset in the arena.
     """
 
     def __init__(self, memory: Tensor, start: int = 0) -> None:
         self.memory, self.start, self._used = memory, start, 0
-        self._places: dict[Hashable, tuple[int, torch.Size, tuple[int, ...], torch.dtype]] = {}
+        self._layouts: dict[Hashable, _Layout | tuple[_Layout, ...]] = {}
 
     def __contains__(self, name: Hashable) -> bool:
-        return name in self._places
+        return name in self._layouts
 
-    def put(self, name: Hashable, tensor: Tensor) -> bool:
-        """Copy a dense tensor of any shape without gradient; False where it does not fit."""
-        size = tensor.numel() * tensor.element_size()
-        if self._used + size > len(self.memory):
-            return False
-        strides = torch.empty_like(tensor, device="meta").stride()
-        place = self._used, tensor.shape, strides, tensor.dtype
-        self._at(*place).copy_(tensor)
-        self._places[name] = place  # last, so that nothing interrupted is found
-        self._used += -(-size // _ALIGNED) * _ALIGNED
+    def put(self, name: Hashable, state: State) -> bool:
+        """Copy a tensor, or a tuple of tensors; dense, of any shape, without gradient.
+
+        Returns:
+            Whether it fits. If not, nothing is copied.
+        """
+        end, layouts = self._used, list[_Layout]()
+        for tensor in tensors_of(state):
+            strides = torch.empty_like(tensor, device="meta").stride()
+            layouts.append(_Layout(end, tensor.shape, strides, tensor.dtype))
+            size = tensor.numel() * tensor.element_size()
+            if end + size > len(self.memory):
+                return False
+            end += _aligned(size)
+        for layout, tensor in zip(layouts, tensors_of(state), strict=True):
+            self._view(layout).copy_(tensor)
+        # Last, so that an interrupted copy is never read.
+        self._layouts[name] = layouts[0] if isinstance(state, Tensor) else tuple(layouts)
+        self._used = end
         return True
 
-    def __getitem__(self, name: Hashable) -> Tensor:
-        """The copy, with the strides of what was put there; not to be written to."""
-        return self._at(*self._places[name])
+    def __getitem__(self, name: Hashable) -> State:
+        """The copy, in the form and with the strides of what was put there. Never write to it."""
+        layout = self._layouts[name]
+        if isinstance(layout, _Layout):
+            return self._view(layout)
+        return tuple(self._view(part) for part in layout)
 
-    def _at(self, start: int, shape: torch.Size, strides: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        size = shape.numel() * dtype.itemsize
-        return self.memory[start : start + size].view(dtype).as_strided(shape, strides)
+    def _view(self, layout: _Layout) -> Tensor:
+        size = layout.shape.numel() * layout.dtype.itemsize
+        return (
+            self.memory[layout.start : layout.start + size].view(layout.dtype).as_strided(layout.shape, layout.strides)
+        )
 
 
 @final
-class Shelves:
-    """One stretch of memory, and where in it shelves are.
+class Arena:
+    """One range of memory, from which blocks are allocated.
 
     Args:
-        capacity: Bytes; what no shelf ever took is not there yet.
-        device: Where they are.
+        capacity: Bytes. Pages that no block ever used take no memory.
+        device: Where it is.
     """
 
     def __init__(self, capacity: int, device: torch.device) -> None:
-        self._capacity, self._device = capacity // _ALIGNED * _ALIGNED, device
-        self._free = [(0, self._capacity)]  # (start, end), ascending, never side by side
-        self._taken: dict[int, int] = {}  # start to end
+        self._capacity, self._device = capacity // _ALIGNMENT * _ALIGNMENT, device
+        self._free = [(0, self._capacity)]  # (start, end), ascending, never adjacent
+        self._allocated: dict[int, int] = {}  # start to end
 
-    def take(self, size: int, tensors: int) -> Shelf | None:
-        """The first place for so many tensors with so many bytes together, empty; None where there is none."""
-        size = (-(-size // _ALIGNED) + tensors) * _ALIGNED
+    def allocate(self, size: int, tensors: int) -> Block | None:
+        """An empty block at the first free range that is large enough; None where there is none.
+
+        Args:
+            size: Bytes of all tensors together.
+            tensors: How many there will be.
+        """
+        size = _aligned(size) + tensors * _ALIGNMENT
         for i, (start, end) in enumerate(self._free):
             if end - start >= size:
                 self._free[i : i + 1] = [(start + size, end)] if end - start > size else []
-                self._taken[start] = start + size
-                return Shelf(self._memory[start : start + size], start)
+                self._allocated[start] = start + size
+                return Block(self._memory[start : start + size], start)
         return None
 
-    def give_back(self, shelf: Shelf) -> None:
-        """One whose tensors nobody will look at again."""
-        whole = list[tuple[int, int]]()
-        for start, end in sorted([*self._free, (shelf.start, self._taken.pop(shelf.start))]):
-            if whole and whole[-1][1] == start:
-                start = whole.pop()[0]
-            whole.append((start, end))
-        self._free = whole
+    def free(self, block: Block) -> None:
+        """Take back a block that nobody will read again."""
+        merged = list[tuple[int, int]]()
+        for start, end in sorted([*self._free, (block.start, self._allocated.pop(block.start))]):
+            if merged and merged[-1][1] == start:
+                start = merged.pop()[0]
+            merged.append((start, end))
+        self._free = merged
 
     @cached_property
     def _memory(self) -> Tensor:
@@ -96,5 +126,9 @@ class Shelves:
         try:
             memory = mmap.mmap(-1, self._capacity, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError:
-            raise UsageError(f"there are no {self._capacity:,} bytes for kept activations; lower the budget") from None
+            raise UsageError(f"there are no {self._capacity:,} bytes for the prefix cache; lower the budget") from None
         return torch.frombuffer(memory, dtype=torch.uint8)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

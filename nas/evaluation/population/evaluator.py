@@ -1,7 +1,7 @@
 """Accuracy of sub-networks with inherited weights, a population at a time.
 
-A population is a trie of steps. Batch norms are calibrated and images scored chunk by chunk, depth first, so that each
-distinct prefix runs once a chunk and only one path's activations are held.
+A population is a trie of steps. Calibration and scoring go chunk by chunk, depth first. So each distinct prefix runs
+once a chunk, and only one path's activations are held.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from nas.data import ImageData
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Metrics
 from nas.evaluation.population.malloc import HeapLimit
-from nas.evaluation.population.memory_budget import default_budget, divided, least_budget
-from nas.evaluation.population.passes import Population, prices
+from nas.evaluation.population.memory_budget import default_budget, partition, smallest_budget
+from nas.evaluation.population.passes import Population, cost_matrix
 from nas.evaluation.population.prefix_cache import PrefixCache
 from nas.evaluation.population.racing import COSTS, Racing
 from nas.evaluation.population.scores import Scores
@@ -31,18 +31,18 @@ from nas.supernets import Statistics, Supernet, calibrate, calibration_batch, eq
 from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
-IMAGES_A_PASS = {"cuda": 2500}  # launches cost more than arithmetic
-GROUP = 256  # architectures a trie: what it and the answers need grows with them
-REMEMBERED = 100_000  # results of single architectures
+BATCH_SIZES = {"cuda": 2500}  # launches cost more than arithmetic
+GROUP = 256  # architectures a trie, whose memory grows with them
+CACHED_RESULTS = 100_000  # architectures
 
 
 @final
 class SupernetEvaluator:
     """Scores architectures by the weights they inherit.
 
-    Architectures of a call share what they have in common: stem and first blocks, their batch-norm statistics, and on
-    request the widest of expansions that differ only in width. Results and activations of common prefixes are
-    remembered from call to call; create a new evaluator when the weights have changed.
+    Architectures of a call share what they have in common: their first steps with the batch-norm statistics, and on
+    request the widest of steps that differ only in width. Results and activations of common prefixes are cached from
+    call to call. Create a new evaluator when the weights have changed.
 
     Args:
         supernet: The shared weights; nothing of them changes but eval mode is set.
@@ -84,23 +84,23 @@ class SupernetEvaluator:
         self._prefix = "test_" if split == "test" else ""
         self._device, self._precision, self._racing, self._sharing = torch.device(device), precision, racing, sharing
         self._preprocessing = data.preprocessing
-        shown = data.split(split)
-        # Rounds of a race need each stretch of images to be like the whole.
-        order = torch.randperm(len(shown), generator=torch.Generator().manual_seed(0))
-        self._labels = shown.labels[order].to(device)
+        scored = data.split(split)
+        # Racing needs the images of each round to be a random sample of all.
+        order = torch.randperm(len(scored), generator=torch.Generator().manual_seed(0))
+        self._labels = scored.labels[order].to(device)
         self._calibration = equal_parts(data.calibration.images.to(device), calibration_batch(supernet))
         first = len(self._calibration[0])
         # On the CPU passes of one size: oneDNN keeps a kernel a shape.
-        batch_size = IMAGES_A_PASS.get(kind, first) if batch_size is None else batch_size
-        budget = max(default_budget(device), least_budget(supernet, first)) if budget_bytes is None else budget_bytes
-        batch, self._room = divided(supernet, budget, batch_size, first)
+        batch_size = BATCH_SIZES.get(kind, first) if batch_size is None else batch_size
+        budget = max(default_budget(device), smallest_budget(supernet, first)) if budget_bytes is None else budget_bytes
+        batch, self._partition = partition(supernet, budget, batch_size, first)
         if racing is not None:  # a round ends with a pass
-            batch = min(batch, -(-len(shown) // racing.rounds))
-        self._shown = equal_parts(shown.images[order].to(device), batch)
+            batch = min(batch, -(-len(scored) // racing.rounds))
+        self._scored = equal_parts(scored.images[order].to(device), batch)
         itemsize = 4 if precision == "float32" else 2
-        chunks = [len(images) for images in (*self._calibration, *self._shown)]
-        kept = self._room.kept if sharing.prefixes else 0
-        self._cache = PrefixCache(kept, chunks, len(self._calibration), itemsize, self._device)
+        chunks = [len(images) for images in (*self._calibration, *self._scored)]
+        capacity = self._partition.cache if sharing.prefixes else 0
+        self._cache = PrefixCache(capacity, chunks, len(self._calibration), itemsize, self._device)
         self._limit = HeapLimit(budget)
         self._results: dict[Architecture, Metrics] = {}
         self._totals = Totals()
@@ -128,37 +128,44 @@ class SupernetEvaluator:
         done, raced = 0.0, 0.0
         for start in range(0, len(fresh), GROUP):
             group = fresh[start : start + GROUP]
-            metrics, ran, stopped = self._group(group)
-            done, raced = done + ran, raced + stopped
-            known.update(zip(group, metrics, strict=True))
-        found = [dict(known[arch]) for arch in archs]
-        while len(known) > REMEMBERED:
+            results, ran, saved = self._group(group)
+            done, raced = done + ran, raced + saved
+            known.update(zip(group, results, strict=True))
+        metrics = [dict(known[arch]) for arch in archs]
+        while len(known) > CACHED_RESULTS:
             del known[next(iter(known))]
         macs = self._supernet.space.costs(archs)["macs"].sum() if archs else 0
         alone = float(macs) * (len(self._labels) + sum(map(len, self._calibration)))
         self._totals += Totals(len(archs), time.monotonic() - began, alone, alone - done - raced, raced)
-        return [{self._prefix + name: value for name, value in metrics.items()} for metrics in found]
+        return [{self._prefix + name: value for name, value in values.items()} for values in metrics]
 
     def _group(self, archs: Sequence[Architecture]) -> tuple[list[Metrics], float, float]:
         """Metrics of different architectures, multiply-adds done, and those that racing saved."""
         trie = build_trie(self._supernet, archs, self._sharing)
-        self._cache.choose(trie)
-        population = Population(trie, self._cache, self._chunk, self._room, self._limit, folding=self._sharing.folding)
+        self._cache.admit(trie)
+        population = Population(
+            trie,
+            self._cache,
+            self._inputs,
+            self._partition,
+            self._limit,
+            folding=self._sharing.folding,
+        )
         scores, costs = Scores(len(archs), self._labels), self._supernet.space.costs(archs)
-        named = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
+        names = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
         first = len(self._calibration)
         with self._autocast():
             population.calibrate(range(first))
             population.score(
-                range(first, first + len(self._shown)), scores, racing=self._racing,
-                costs=prices([torch.from_numpy(costs[name]) for name in named], len(archs)),
+                range(first, first + len(self._scored)), scores, racing=self._racing,
+                costs=cost_matrix([torch.from_numpy(costs[name]) for name in names], len(archs)),
             )  # fmt: skip
-        unseen = len(self._labels) - np.array(scores.seen)
-        return scores.metrics(), population.macs, float((costs["macs"] * unseen).sum())
+        left_out = len(self._labels) - np.array(scores.counts)
+        return scores.metrics(), population.macs, float((costs["macs"] * left_out).sum())
 
-    def _chunk(self, index: int) -> Tensor:
+    def _inputs(self, index: int) -> Tensor:
         """Normalised images of a chunk: calibration batches first, then what is scored."""
-        return self._normalised([*self._calibration, *self._shown][index])
+        return self._normalised([*self._calibration, *self._scored][index])
 
     def _normalised(self, images: Tensor) -> Tensor:
         return self._preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)

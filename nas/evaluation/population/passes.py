@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor
 
 from nas.evaluation.population.malloc import HeapLimit
-from nas.evaluation.population.memory_budget import Room
+from nas.evaluation.population.memory_budget import Partition
 from nas.evaluation.population.prefix_cache import PrefixCache
 from nas.evaluation.population.racing import Racing, round_ends
 from nas.evaluation.population.scores import Scores
-from nas.evaluation.population.traversal import Run, Traversal
+from nas.evaluation.population.traversal import Leaf, Run, Traversal
 from nas.evaluation.population.trie import Node, Trie
 from nas.kernels.convolution import Convolution
 from nas.supernets import Statistics, pool
@@ -22,102 +23,93 @@ from nas.supernets.steps import Context, State, by_statistics
 
 @final
 class Population:
-    """Different architectures on their way through the images.
+    """Different architectures that are evaluated together.
 
     Args:
         trie: What they have in common.
         cache: Knows outputs of prefixes from earlier populations, and takes those of this one.
-        normalised: Images [B, C, H, W] of a chunk, by its number.
-        room: Bytes.
-        limit: Of all of them together.
+        inputs: Makes the inputs [B, ...] of a chunk, by its number.
+        partition: Bytes for each use.
+        limit: Of the whole heap.
         folding: Whether batch norms are folded while scoring.
     """
 
     def __init__(
-        self, trie: Trie, cache: PrefixCache, normalised: Callable[[int], Tensor], room: Room, limit: HeapLimit, *,
-        folding: bool,
+        self, trie: Trie, cache: PrefixCache, inputs: Callable[[int], Tensor], partition: Partition, limit: HeapLimit,
+        *, folding: bool,
     ) -> None:  # fmt: skip
-        self._trie, self._cache, self._normalised, self._folding = trie, cache, normalised, folding
-        self._room, self._limit = room, limit
+        self._trie, self._cache, self._inputs, self._folding = trie, cache, inputs, folding
+        self._partition, self._limit = partition, limit
         self._weights_left = 0
         self.macs = 0.0  # multiply-adds done so far
 
     def calibrate(self, chunks: Sequence[int]) -> None:
-        """Measure the batch norms of every node that runs; the statistics of all chunks are pooled.
+        """Measure the batch norms of every node that runs. The statistics of all chunks are pooled.
 
         Args:
             chunks: One a calibration batch.
         """
-        self._weights_left = self._room.weights
+        self._weights_left = self._partition.weights
         for chunk in chunks:
-
-            def run(node: Node, state: State, chunk: int = chunk) -> State:
-                state, node.parts[chunk] = node.step.measure(state, _prepared(node))
-                return state
-
-            self._pass(chunk, run, lambda *_: None)
+            self._pass(chunk, partial(self._measure, chunk), _nothing)
         for node in self._trie.nodes():
-            if node.parts:
-                node.statistics, node.parts = pool(list(node.parts.values())), {}
+            if node.measured:
+                node.statistics, node.measured = pool(list(node.measured.values())), {}
             node.prepared = {}
-        self._cache.calibrated(self._trie)
+        self._cache.finish_calibration(self._trie)
 
     def score(self, chunks: Sequence[int], scores: Scores, *, racing: Racing | None, costs: Tensor) -> None:
-        """Show the images, in rounds where there is a race.
+        """Score the members on the examples, in rounds if there is a race.
 
         Args:
-            chunks: What to show, in the order of the answers.
-            scores: Takes the answers.
-            racing: Who may be stopped; None for nobody.
-            costs: [M, K], see `Racing.losers`.
+            chunks: What to score on, in the order of the targets.
+            scores: Takes the outputs.
+            racing: Decides who is stopped; None stops nobody.
+            costs: [M, K], see `Racing.eliminated`.
         """
-        self._weights_left = self._room.weights
+        self._weights_left = self._partition.weights
         ends = round_ends(len(chunks), racing.rounds) if racing is not None else []
-        alive, start = list(range(len(self._trie.lines))), 0
+        active, start = list(range(len(self._trie.paths))), 0
         for done, chunk in enumerate(chunks, 1):
-            shown = 0
-
-            def leaf(node: Node, logits: State, start: int = start) -> None:
-                nonlocal shown
-                assert isinstance(logits, Tensor)
-                shown = len(logits)
-                for member in node.members:
-                    scores.add(member, start, logits)
-
-            self._pass(chunk, self._scored, leaf)
-            start += shown
+            start += self._pass(chunk, self._run, partial(_add, scores, start))
             if racing is not None and done in ends:
-                lost = set(racing.losers(scores, alive, costs))
-                alive = [member for member in alive if member not in lost]
-                for member in lost:
-                    self._trie.retire(member)
+                eliminated = set(racing.eliminated(scores, active, costs))
+                active = [member for member in active if member not in eliminated]
+                for member in eliminated:
+                    self._trie.stop(member)
 
-    def _scored(self, node: Node, state: State) -> State:
+    def _measure(self, chunk: int, node: Node, state: State) -> State:
+        state, node.measured[chunk] = node.step.measure(state, _prepared(node))
+        return state
+
+    def _run(self, node: Node, state: State) -> State:
         statistics = node.statistics if node.statistics is not None else Statistics({}, 0)  # a step without norms
         folded = statistics if self._folding else None
         return node.step.body(state, Context(by_statistics(statistics), folded=folded, prepared=_prepared(node)))
 
-    def _pass(self, chunk: int, run: Run, leaf: Callable[[Node, State], None]) -> None:
-        images = self._normalised(chunk)
+    def _pass(self, chunk: int, run: Run, leaf: Leaf) -> int:
+        """Run one chunk. Returns its number of examples."""
+        inputs = self._inputs(chunk)
 
         def counted(node: Node, state: State) -> State:
             fresh = node.prepared is not None and not node.prepared
             state = run(node, state)
-            self.macs += node.step.macs * len(images)
+            self.macs += node.step.macs * len(inputs)
             if fresh:
-                self._make_room(node)
+                self._charge_weights(node)
             return state
 
         def checked(node: Node, state: State) -> None:
             leaf(node, state)
             self._limit.check()
 
-        traversal = Traversal(counted, checked, allowance=self._room.waiting)
-        known = self._cache.known(self._trie, chunk)
-        traversal(self._trie, images, known, lambda node, state: self._cache.keep(node, chunk, state))
+        traversal = Traversal(counted, checked, budget=self._partition.siblings)
+        cached = self._cache.lookup(self._trie, chunk)
+        traversal(self._trie, inputs, cached, lambda node, state: self._cache.store(node, chunk, state))
+        return len(inputs)
 
-    def _make_room(self, node: Node) -> None:
-        """Keep the weights that a node has just prepared, or do without."""
+    def _charge_weights(self, node: Node) -> None:
+        """Keep the weights that a node has just prepared if they fit in the budget."""
         assert node.prepared is not None
         size = sum(t.numel() * t.element_size() for made in node.prepared.values() for t in made.weights)
         if size > self._weights_left:
@@ -127,11 +119,21 @@ class Population:
 
 
 def _prepared(node: Node) -> dict[str, Convolution]:
-    """Where convolutions are kept; without room for them they are made anew, so that the same kernels run."""
+    """Where a step keeps its convolutions. If they do not fit they are made anew, so that the same kernels run."""
     return {} if node.prepared is None else node.prepared
 
 
+def _nothing(node: Node, state: State) -> None:
+    """Calibration ignores outputs."""
+
+
+def _add(scores: Scores, start: int, node: Node, outputs: State) -> None:
+    assert isinstance(outputs, Tensor)
+    for member in node.members:
+        scores.add(member, start, outputs)
+
+
 @torch.no_grad()
-def prices(costs: Sequence[Tensor], members: int) -> Tensor:
+def cost_matrix(costs: Sequence[Tensor], members: int) -> Tensor:
     """[M, K] of K costs [M]; K may be 0."""
     return torch.stack([cost.double() for cost in costs], 1) if costs else torch.empty(members, 0)

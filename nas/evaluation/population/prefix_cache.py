@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
-from nas.evaluation.population.arena import Shelf, Shelves
+from nas.evaluation.population.arena import Arena, Block
+from nas.evaluation.population.states import size_of, tensors_of
 from nas.evaluation.population.trie import Node, Trie
 from nas.supernets import Statistics
 from nas.supernets.steps import State
 
-FADING = 0.5  # what a call's interest in a prefix is worth in the next call
-UNSEEN = 64  # architectures of which nothing is kept
+DECAY = 0.5  # a prefix's demand in one call counts for so much in the next
+WARM_UP = 64  # architectures of which nothing is cached
 
 
 @dataclass(slots=True)
@@ -24,30 +24,32 @@ class Entry:
     """One prefix.
 
     Args:
-        interest: How many architectures passed it, those of earlier calls faded.
+        demand: How many architectures had it; those of earlier calls count less.
         size: Bytes of its activations of all chunks.
-        macs: Multiply-adds for one image that it saves.
-        shelf: The activations by chunk; None before it is chosen. Racing leaves out chunks, later calls fill them.
-        ready: Whether all calibration batches are there; only then is it used.
+        tensors: How many tensors these are.
+        macs: Multiply-adds for one example that it saves.
+        block: The activations by chunk; None before it is admitted. Racing leaves out chunks, later calls add them.
+        ready: Whether all calibration batches are there. Only then it is used.
     """
 
-    interest: float
+    demand: float
     size: int
+    tensors: int
     macs: int
-    shelf: Shelf | None = None
+    block: Block | None = None
     ready: bool = False
 
 
 @final
 class PrefixCache:
-    """Keeps what is likely to save most work a byte when the next population resembles this one.
+    """Caches the prefixes that save most work a byte if the next population is like this one.
 
-    A first population says little about the next, and filling new memory costs time: nothing of it is kept, nor of what
-    a worker sees of it, a few architectures a call.
+    A first population says little about the next one, and filling new memory costs time. So nothing of the first
+    architectures is cached. A worker of a pool, which sees a few a call, caches nothing of its first calls either.
 
     Args:
         capacity: Most bytes.
-        chunks: Images of each chunk, calibration batches first.
+        chunks: Examples of each chunk, calibration batches first.
         calibration: How many of them are calibration batches.
         itemsize: Bytes of a scalar.
         device: Where activations are.
@@ -56,102 +58,129 @@ class PrefixCache:
     def __init__(
         self, capacity: int, chunks: Sequence[int], calibration: int, itemsize: int, device: torch.device
     ) -> None:
-        self._capacity, self._bytes, self._chunks = capacity, sum(chunks) * itemsize, len(chunks)
-        self._calibration, self._seen = calibration, 0
+        self._capacity, self._chunks, self._calibration, self._itemsize = capacity, chunks, calibration, itemsize
+        self._architectures = 0  # of earlier calls
         self._entries: dict[Hashable, Entry] = {}
         self._statistics: dict[Hashable, tuple[int, Statistics]] = {}  # with widths, of every step before an entry
-        self._shelves = Shelves(capacity, device)
+        self._sizes: dict[tuple[Hashable, int], tuple[int, int]] = {}  # see `_size`
+        self._arena = Arena(capacity, device)
 
-    def choose(self, trie: Trie) -> None:
-        """Decide before a population is evaluated which of its prefixes to keep, and which old ones to forget."""
-        offers = {
-            path: Entry(FADING * old.interest, old.size, old.macs, old.shelf, old.ready)
-            for path, old in self._entries.items()
+    def admit(self, trie: Trie) -> None:
+        """Decide, before a population is evaluated, which of its prefixes to cache, and evict old ones."""
+        candidates = {
+            prefix: Entry(DECAY * old.demand, old.size, old.tensors, old.macs, old.block, old.ready)
+            for prefix, old in self._entries.items()
         }
-        for node in trie.nodes():
-            if not node.step.width and node.step.macs and node.children and node.step.size:
-                entry = offers.setdefault(node.path, Entry(0.0, node.step.size * self._bytes, node.macs))
-                entry.interest += node.passing
-        room, self._seen = self._capacity if self._seen >= UNSEEN else 0, self._seen + len(trie.lines)
-        kept = {path: offers[path] for path in self._best(offers, room)}
-        for path in self._entries.keys() - kept.keys():
-            self._forget(path)
+        for node in filter(_can_be_cached, trie.nodes()):
+            entry = candidates.get(node.prefix)
+            if entry is None:
+                size, tensors = self._size(node)
+                entry = candidates[node.prefix] = Entry(
+                    0.0, size * sum(self._chunks), tensors * len(self._chunks), node.macs
+                )
+            entry.demand += node.architectures
+        capacity = self._capacity if self._architectures >= WARM_UP else 0
+        self._architectures += len(trie.paths)
+        selected = {prefix: candidates[prefix] for prefix in _selected(candidates, capacity)}
+        for prefix in self._entries.keys() - selected.keys():
+            self._evict(prefix)
         self._entries = {}
-        for path, entry in kept.items():
-            entry.shelf = entry.shelf or self._shelves.take(entry.size, self._chunks)
-            if entry.shelf is not None:
-                self._entries[path] = entry
+        for prefix, entry in selected.items():
+            entry.block = entry.block or self._arena.allocate(entry.size, entry.tensors)
+            if entry.block is not None:
+                self._entries[prefix] = entry
 
-    def _best(self, offers: dict[Hashable, Entry], left: int) -> Iterator[Hashable]:
-        """Greedy by work saved a byte, less what an already chosen beginning of the prefix saves, in `left` bytes."""
-        chosen = dict[Hashable, int]()
-        queue = [(-_worth(entry, 0), i, path) for i, (path, entry) in enumerate(offers.items())]
-        heapq.heapify(queue)
-        while queue:
-            worth, i, path = heapq.heappop(queue)
-            entry = offers[path]
-            now = -_worth(entry, _saved_before(path, chosen))
-            if now > worth:  # something before it was chosen since
-                heapq.heappush(queue, (now, i, path))
-            elif now < 0 and entry.size <= left:
-                chosen[path], left = entry.macs, left - entry.size
-                yield path
-
-    def known(self, trie: Trie, chunk: int) -> dict[Node, State]:
-        """What a traversal of this chunk need not run."""
-        found = dict[Node, State]()
+    def lookup(self, trie: Trie, chunk: int) -> dict[Node, State]:
+        """The outputs of this chunk that a traversal need not compute."""
+        hits = dict[Node, State]()
         for node in trie.nodes():
-            entry = self._entries.get(node.path)
-            if entry is not None and entry.ready and entry.shelf is not None and chunk in entry.shelf:
-                found[node] = entry.shelf[chunk]
-        return found
+            entry = self._entries.get(node.prefix)
+            if entry is not None and entry.ready and entry.block is not None and chunk in entry.block:
+                hits[node] = entry.block[chunk]
+        return hits
 
-    def keep(self, node: Node, chunk: int, state: State) -> None:
-        """Take the output of a node, if it was chosen."""
-        entry = self._entries.get(node.path)
-        if entry is None or entry.shelf is None or chunk in entry.shelf:
+    def store(self, node: Node, chunk: int, state: State) -> None:
+        """Take the output of a node, if its prefix was admitted."""
+        if _can_be_cached(node):
+            self._measure(node, chunk, state)
+        entry = self._entries.get(node.prefix)
+        if entry is None or entry.block is None or chunk in entry.block:
             return
-        if not isinstance(state, Tensor) or not entry.shelf.put(chunk, state):
-            self._forget(node.path)
+        if not entry.block.put(chunk, state):
+            self._evict(node.prefix)
 
-    def calibrated(self, trie: Trie) -> None:
-        """After all calibration batches: give statistics to nodes that did not run, and use new prefixes from now on.
+    def finish_calibration(self, trie: Trie) -> None:
+        """After all calibration batches: give statistics to nodes that did not run, and use new entries from now on.
 
-        A node that did not run has a known prefix behind it; where that lacks chunks it runs after all.
+        A node that did not run is before a cached prefix. Where chunks of that are missing, the node runs after all.
         """
-        met = dict(self._statistics)
+        measured = dict(self._statistics)
         for node in trie.nodes():
-            width, known = met.get(node.path, (-1, None))
+            width, known = measured.get(node.prefix, (-1, None))
             if node.statistics is None and known is not None:
                 node.statistics = known.narrowed(node.step.width)
             elif node.statistics is not None and node.step.width > width:
-                met[node.path] = node.step.width, node.statistics
-        for path, entry in list(self._entries.items()):
-            entry.ready = entry.shelf is not None and all(chunk in entry.shelf for chunk in range(self._calibration))
+                measured[node.prefix] = node.step.width, node.statistics
+        for prefix, entry in list(self._entries.items()):
+            entry.ready = entry.block is not None and all(chunk in entry.block for chunk in range(self._calibration))
             if not entry.ready:
-                self._forget(path)
-        ways = {beginning for path in self._entries for beginning in _beginnings(path)}
-        self._statistics = {path: met[path] for path in ways if path in met}
+                self._evict(prefix)
+        needed = {shorter for prefix in self._entries for shorter in _prefixes(prefix)}
+        self._statistics = {prefix: measured[prefix] for prefix in needed if prefix in measured}
 
-    def _forget(self, path: Hashable) -> None:
-        entry = self._entries.pop(path)
-        if entry.shelf is not None:
-            self._shelves.give_back(entry.shelf)
+    def _size(self, node: Node) -> tuple[int, int]:
+        """Bytes and tensors of a node's output for one example.
+
+        A step says what it computes. What it passes on besides is only known from its outputs.
+        """
+        return self._sizes.get((node.step.key, node.step.size), (node.step.size * self._itemsize, 1))
+
+    def _measure(self, node: Node, chunk: int, state: State) -> None:
+        known = self._size(node)
+        size, tensors = -(-size_of(state) // self._chunks[chunk]), len(tensors_of(state))
+        if size > known[0] or tensors > known[1]:
+            self._sizes[node.step.key, node.step.size] = max(size, known[0]), max(tensors, known[1])
+
+    def _evict(self, prefix: Hashable) -> None:
+        entry = self._entries.pop(prefix)
+        if entry.block is not None:
+            self._arena.free(entry.block)
 
 
-def _worth(entry: Entry, saved: int) -> float:
-    return entry.interest * (entry.macs - saved) / entry.size
+def _can_be_cached(node: Node) -> bool:
+    return bool(not node.step.width and node.step.macs and node.children and node.step.size)
 
 
-def _saved_before(path: Hashable, chosen: dict[Hashable, int]) -> int:
-    """Multiply-adds that the longest chosen beginning of a path saves."""
-    return next((chosen[beginning] for beginning in _beginnings(path)[1:] if beginning in chosen), 0)
+def _selected(candidates: dict[Hashable, Entry], left: int) -> Iterator[Hashable]:
+    """Greedy by work saved a byte, less what an already selected shorter prefix saves, in `left` bytes."""
+    selected = dict[Hashable, int]()
+    queue = [(-_value(entry, 0), i, prefix) for i, (prefix, entry) in enumerate(candidates.items())]
+    heapq.heapify(queue)
+    while queue:
+        value, i, prefix = heapq.heappop(queue)
+        entry = candidates[prefix]
+        now = -_value(entry, _saved_before(prefix, selected))
+        if now > value:  # a shorter prefix was selected since
+            heapq.heappush(queue, (now, i, prefix))
+        elif now < 0 and entry.size <= left:
+            selected[prefix], left = entry.macs, left - entry.size
+            yield prefix
 
 
-def _beginnings(path: Hashable) -> list[Hashable]:
-    """A path and what it begins with, longest first."""
-    found = list[Hashable]()
-    while isinstance(path, tuple) and path:
-        found.append(path)
-        path = path[0]
-    return found
+def _value(entry: Entry, saved: int) -> float:
+    """Work that an entry saves a byte."""
+    return entry.demand * (entry.macs - saved) / entry.size
+
+
+def _saved_before(prefix: Hashable, selected: dict[Hashable, int]) -> int:
+    """Multiply-adds that the longest selected shorter prefix saves."""
+    return next((selected[shorter] for shorter in _prefixes(prefix)[1:] if shorter in selected), 0)
+
+
+def _prefixes(prefix: Hashable) -> list[Hashable]:
+    """A prefix and all shorter ones, longest first."""
+    prefixes = list[Hashable]()
+    while isinstance(prefix, tuple) and prefix:
+        prefixes.append(prefix)
+        prefix = prefix[0]
+    return prefixes

@@ -1,4 +1,4 @@
-"""Racing: candidates that cannot win any more stop seeing images (Maron and Moore 1994, with paired tests)."""
+"""Racing: candidates that cannot win any more are not evaluated on (Maron and Moore 1994, with paired tests)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.evaluation.population.scores import Scores
 from nas.objectives import METRICS, Objective
 
 SCORED, COSTS = ("accuracy", "loss"), ("params", "macs")
-FEWEST_IMAGES, FEWEST_DISAGREEMENTS = 30, 8  # below, the normal approximation says nothing
+MIN_IMAGES, MIN_DISAGREEMENTS = 30, 8  # below, the normal approximation says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +65,29 @@ class Racing:
                 f"got {self.keep}, {self.rounds} and {self.confidence}"
             )
 
-    def losers(self, scores: Scores, alive: Sequence[int], costs: Tensor) -> list[int]:
-        """Those of `alive` that can be stopped now.
+    def eliminated(self, scores: Scores, active: Sequence[int], costs: Tensor) -> list[int]:
+        """Those of `active` that can be stopped now.
 
         Args:
-            scores: Answers so far; all of `alive` have seen the same images.
-            alive: Members still in the race.
+            scores: Answers so far; all of `active` have seen the same images.
+            active: Members still in the race.
             costs: [M, K] for all members, lower is better; K = 0 with one objective.
         """
-        seen, total = scores.seen[alive[0]], scores.right.shape[1]
-        if seen == total or seen < FEWEST_IMAGES:
+        seen, total = scores.counts[active[0]], scores.right.shape[1]
+        if seen == total or seen < MIN_IMAGES:
             return []
         metric = next(o.metric for o in self.objectives if o.metric in SCORED)
-        values = scores.right[alive, :seen].float() if metric == "accuracy" else -scores.losses[alive, :seen]
+        values = scores.right[active, :seen].float() if metric == "accuracy" else -scores.losses[active, :seen]
         ahead = self._surely_ahead(values, total)
         if metric == "accuracy":
-            ahead &= _disagreements(values) >= FEWEST_DISAGREEMENTS
+            ahead &= _disagreements(values) >= MIN_DISAGREEMENTS
         if costs.shape[1] == 0:
             beaten = ahead.sum(0) >= self.keep
         else:
-            own = costs[list(alive)].to(values.device)
-            no_dearer = (own[:, None, :] <= own[None, :, :]).all(2)
-            beaten = (ahead & no_dearer).any(0)
-        return [member for member, lost in zip(alive, beaten.tolist(), strict=True) if lost]
+            own = costs[list(active)].to(values.device)
+            no_costlier = (own[:, None, :] <= own[None, :, :]).all(2)
+            beaten = (ahead & no_costlier).any(0)
+        return [member for member, lost in zip(active, beaten.tolist(), strict=True) if lost]
 
     def _surely_ahead(self, values: Tensor, total: int) -> Tensor:
         """[A, A]: whether the row's mean over all images is above the column's, with confidence.

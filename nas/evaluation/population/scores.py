@@ -43,7 +43,7 @@ class Scores:
         self._labels = labels
         self.right = torch.zeros(members, len(labels), dtype=torch.bool, device=labels.device)
         self.losses = torch.zeros(members, len(labels), device=labels.device)
-        self.seen = [0] * members
+        self.counts = [0] * members
 
     def add(self, member: int, start: int, logits: Tensor) -> None:
         """Take the logits [B, K] of the images from `start` on."""
@@ -51,7 +51,7 @@ class Scores:
         logits, labels = logits.float(), self._labels[chunk]
         self.right[member, chunk] = logits.argmax(1) == labels
         self.losses[member, chunk] = F.cross_entropy(logits, labels, reduction="none")
-        self.seen[member] = chunk.stop
+        self.counts[member] = chunk.stop
 
     def metrics(self) -> list[Metrics]:
         """Accuracy and mean cross-entropy of each member, on the images that it saw.
@@ -59,8 +59,8 @@ class Scores:
         One that was stopped before the last image says so: `partial_images` is how many it saw.
         """
         right, losses = self.right.sum(1).tolist(), self.losses.sum(1, dtype=torch.float64).tolist()
-        found = []
-        for n, hits, loss in zip(self.seen, right, losses, strict=True):
+        metrics = []
+        for n, hits, loss in zip(self.counts, right, losses, strict=True):
             partial = {} if n == len(self._labels) else {PARTIAL: float(n)}
-            found.append({"accuracy": hits / n, "loss": loss / n, **partial})
-        return found
+            metrics.append({"accuracy": hits / n, "loss": loss / n, **partial})
+        return metrics

@@ -1,4 +1,4 @@
-"""One chunk of images through a trie, depth first, with a bound on the activations that wait for siblings."""
+"""One chunk of examples through a trie, depth first, with a bound on the activations held for siblings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import final
 
 from torch import Tensor
 
+from nas.evaluation.population.states import size_of
 from nas.evaluation.population.trie import Node, Trie
 from nas.supernets.steps import State
 
@@ -14,43 +15,40 @@ Run = Callable[[Node, State], State]
 Leaf = Callable[[Node, State], None]
 
 
-def size_of(state: State) -> int:
-    """Bytes of a state, with what it only hands on."""
-    return sum(t.numel() * t.element_size() for t in ((state,) if isinstance(state, Tensor) else state))
-
-
 @final
 class Traversal:
-    """Runs chunks through a trie; every node at most once a chunk while the held activations fit.
+    """Runs chunks through a trie. Every node runs at most once a chunk while the held activations fit.
 
-    Nothing is computed that no architecture in the race needs: a node runs when something behind it asks for its
-    output, so what lies before a kept activation is not run at all.
+    Nothing is computed that no active architecture needs. A node runs when something behind it asks for its output, so
+    what lies before a cached output does not run at all.
 
     Args:
         run: Runs a node's step on a state.
         leaf: Gets the output of every node at which architectures end.
-        allowance: Bytes of activations that may wait for siblings; beyond it they are computed again.
+        budget: Bytes of activations that may be held for siblings. What does not fit is computed again.
     """
 
-    def __init__(self, run: Run, leaf: Leaf, *, allowance: int) -> None:
-        self._run, self._leaf, self._allowance = run, leaf, allowance
+    def __init__(self, run: Run, leaf: Leaf, *, budget: int) -> None:
+        self._run, self._leaf, self._budget = run, leaf, budget
         self._held = 0
 
-    def __call__(self, trie: Trie, x: Tensor, kept: Mapping[Node, State], keep: Callable[[Node, State], None]) -> None:
-        """One chunk.
+    def __call__(
+        self, trie: Trie, x: Tensor, cached: Mapping[Node, State], store: Callable[[Node, State], None]
+    ) -> None:
+        """Run one chunk.
 
         Args:
             trie: The population.
-            x: Images [B, C, H, W].
-            kept: Outputs that are known from an earlier pass of this chunk.
-            keep: Gets every other output.
+            x: Inputs [B, ...].
+            cached: Outputs that are known from an earlier pass of this chunk.
+            store: Gets every other output.
         """
-        self._kept, self._keep = kept, keep
+        self._cached, self._store = cached, store
         for root in trie.roots:
             self._visit(root, lambda: x)
 
     def _visit(self, node: Node, given: Callable[[], State]) -> None:
-        if not node.alive:
+        if not node.active:
             return
         output = _Output(self, node, given)
         if node.members:
@@ -60,16 +58,16 @@ class Traversal:
         output.drop()
 
     def compute(self, node: Node, given: Callable[[], State]) -> State:
-        """The output of a node, known or run now."""
-        if (state := self._kept.get(node)) is not None:
+        """The output of a node, from the cache or run now."""
+        if (state := self._cached.get(node)) is not None:
             return state
         state = self._run(node, given())
-        self._keep(node, state)
+        self._store(node, state)
         return state
 
     def hold(self, size: int) -> bool:
         """Whether so many more bytes may be held; they are counted until `release`."""
-        if self._held + size > self._allowance:
+        if self._held + size > self._budget:
             return False
         self._held += size
         return True
@@ -81,13 +79,13 @@ class Traversal:
 
 @final
 class _Output:
-    """A node's output, computed when first asked for, and again where it could not be held."""
+    """A node's output. It is computed when first asked for, and again where it could not be held."""
 
     def __init__(self, traversal: Traversal, node: Node, given: Callable[[], State]) -> None:
         self._traversal, self._node, self._given = traversal, node, given
         self._state: State | None = None
         self._size = 0
-        self._asked_again = bool(node.members) + sum(child.alive > 0 for child in node.children.values()) > 1
+        self._asked_again = bool(node.members) + sum(child.active > 0 for child in node.children.values()) > 1
 
     def __call__(self) -> State:
         if self._state is not None:

@@ -1,4 +1,4 @@
-"""Architectures of a population as a trie over the keys of their steps: what they have in common is one path."""
+"""Architectures of a population as a trie over the keys of their steps. What they have in common is one path."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nas.supernets.steps import Step
 class Sharing:
     """What members of a population share.
 
-    Without widths every member gets bit by bit what it gets alone, so that a search repeats itself whoever is evaluated
-    together with whom; with them, but for rounding.
+    Without widths every member gets bit by bit what it gets alone, so a search repeats itself whoever is evaluated with
+    whom. With widths results are equal but for rounding.
 
     Args:
         prefixes: Equal beginnings.
@@ -39,25 +39,25 @@ class Node:
 
     Args:
         step: The widest of their steps.
-        path: The keys from the start to here, equal for equal prefixes of any population.
-        macs: Multiply-adds for one image from the start to here.
+        prefix: The keys from the start to here, equal for equal prefixes of any population.
+        macs: Multiply-adds for one example from the start to here.
         children: By key.
         members: Positions of the architectures that end here.
-        passing: How many architectures pass through or end here.
-        alive: How many of them are still in the race.
-        parts: Batch-norm statistics met here, by calibration batch.
+        architectures: How many pass through or end here.
+        active: How many of them still need results.
+        measured: Batch-norm statistics of single calibration batches, by chunk.
         statistics: Those of all batches together.
-        prepared: Convolutions ready for use, see `Context`; None where there is no room for them.
+        prepared: Convolutions ready for use, see `Context`; None where they do not fit in the budget.
     """
 
     step: Step
-    path: Hashable
+    prefix: Hashable
     macs: int = 0
     children: dict[Hashable, Node] = field(default_factory=dict)
     members: list[int] = field(default_factory=list)
-    passing: int = 0
-    alive: int = 0
-    parts: dict[int, Statistics] = field(default_factory=dict)
+    architectures: int = 0
+    active: int = 0
+    measured: dict[int, Statistics] = field(default_factory=dict)
     statistics: Statistics | None = None
     prepared: dict[str, Convolution] | None = field(default_factory=dict)
 
@@ -74,21 +74,21 @@ class Trie:
 
     Args:
         roots: The first steps.
-        lines: For each architecture its nodes, from first to last.
+        paths: For each architecture its nodes, from first to last.
     """
 
     roots: tuple[Node, ...]
-    lines: tuple[tuple[Node, ...], ...]
+    paths: tuple[tuple[Node, ...], ...]
 
     def nodes(self) -> Iterator[Node]:
         """All nodes, parents before children."""
         for root in self.roots:
             yield from root.walk()
 
-    def retire(self, member: int) -> None:
-        """Take an architecture out of the race: nodes that serve nobody else are not run any more."""
-        for node in self.lines[member]:
-            node.alive -= 1
+    def stop(self, member: int) -> None:
+        """Run nothing more for an architecture. Nodes that it shares go on for the others."""
+        for node in self.paths[member]:
+            node.active -= 1
 
 
 def build_trie(supernet: Supernet, archs: Sequence[Architecture], sharing: Sharing = EXACT) -> Trie:
@@ -100,42 +100,42 @@ def build_trie(supernet: Supernet, archs: Sequence[Architecture], sharing: Shari
         sharing: What may be shared.
     """
     roots: dict[Hashable, Node] = {}
-    lines = []
-    for position, arch in enumerate(archs):
-        path: Hashable = ()
-        level, macs, line = roots, 0, list[Node]()
+    paths = []
+    for member, arch in enumerate(archs):
+        prefix: Hashable = ()
+        level, macs, nodes = roots, 0, list[Node]()
         for step in supernet.steps(arch):
-            key = _key(step, position, sharing)
-            path, macs = (path, key), macs + step.macs
+            key = _key(step, member, sharing)
+            prefix, macs = (prefix, key), macs + step.macs
             node = level.get(key)
             if node is None:
-                node = level[key] = Node(step, path, macs)
+                node = level[key] = Node(step, prefix, macs)
             elif step.width > node.step.width:
                 node.step, node.macs = step, max(node.macs, macs)
-            node.passing += 1
-            node.alive += 1
-            line.append(node)
+            node.architectures += 1
+            node.active += 1
+            nodes.append(node)
             level = node.children
-        line[-1].members.append(position)
-        lines.append(tuple(line))
-    return Trie(tuple(roots.values()), tuple(lines))
+        nodes[-1].members.append(member)
+        paths.append(tuple(nodes))
+    return Trie(tuple(roots.values()), tuple(paths))
 
 
-def extra_macs(supernet: Supernet, archs: Sequence[Architecture]) -> list[int]:
-    """Multiply-adds for one image of each of different architectures, less what one before it has in common with it."""
-    seen, found = set[Hashable](), list[int]()
+def marginal_macs(supernet: Supernet, archs: Sequence[Architecture]) -> list[int]:
+    """Multiply-adds for one example of each of different architectures, without those of prefixes seen before it."""
+    seen, costs = set[Hashable](), list[int]()
     for arch in archs:
-        path: Hashable = ()
-        extra = 0
+        prefix: Hashable = ()
+        macs = 0
         for step in supernet.steps(arch):
-            path = (path, step.key, step.width)
-            extra += 0 if path in seen else step.macs
-            seen.add(path)
-        found.append(extra)
-    return found
+            prefix = (prefix, step.key, step.width)
+            macs += 0 if prefix in seen else step.macs
+            seen.add(prefix)
+        costs.append(macs)
+    return costs
 
 
-def _key(step: Step, position: int, sharing: Sharing) -> Hashable:
+def _key(step: Step, member: int, sharing: Sharing) -> Hashable:
     if not sharing.prefixes:
-        return (position, step.key)
+        return (member, step.key)
     return step.key if sharing.widths else (step.key, step.width)

@@ -13,7 +13,7 @@ from nas import search_spaces
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator
 from nas.evaluation.population import evaluator as supernet_evaluator
-from nas.evaluation.population.memory_budget import Room
+from nas.evaluation.population.memory_budget import Partition
 from nas.evaluation.population.racing import Racing
 from nas.evaluation.population.scores import score
 from nas.evaluation.population.trie import ALL, Sharing
@@ -107,15 +107,15 @@ def test_who_is_in_a_call_changes_not_one_bit(room: float, monkeypatch: pytest.M
     space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
     supernet, data = MobileNetSupernet(space, seed=0), stripes(96, size=32)
     randomise(supernet)
-    divided = supernet_evaluator.divided
+    divided = supernet_evaluator.partition
 
-    def narrowed(*given: Any) -> tuple[int, Room]:
+    def narrowed(*given: Any) -> tuple[int, Partition]:
         batch, found = divided(*given)
         return batch, replace(found, weights=int(room * found.weights))
 
     archs = population(space, 10)
     alone = [SupernetEvaluator(supernet, data).evaluate([arch])[0] for arch in archs[::2]]
-    monkeypatch.setattr(supernet_evaluator, "divided", narrowed)
+    monkeypatch.setattr(supernet_evaluator, "partition", narrowed)
     assert SupernetEvaluator(supernet, data).evaluate(archs)[::2] == alone
 
 

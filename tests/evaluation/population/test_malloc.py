@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nas.evaluation.population import malloc as allocator
+from nas.evaluation.population.malloc import HeapLimit
 
 SCRIPT = """
 import resource, sys
@@ -33,22 +33,14 @@ def test_kept_memory_costs_no_page_faults() -> None:
     assert kept < returned / 10
 
 
-def test_memory_that_others_hold_is_not_asked_for_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Glibc:
-        trims = 0
-
-        def malloc_trim(self, _: int) -> None:
-            self.trims += 1
-
-    used, glibc = [1000], Glibc()
-    monkeypatch.setattr(allocator, "resident", lambda: used[0])
-    monkeypatch.setattr(allocator, "_glibc", lambda: glibc)
-    limit = allocator.HeapLimit(100)
-    glibc.trims = 0
-    for now, trims in ((1100, 0), (2000, 1), (2000, 1), (2050, 1), (3000, 2)):
+def test_memory_that_others_hold_is_not_asked_for_again_and_again() -> None:
+    used, trims = [1000], list[int]()
+    limit = HeapLimit(100, resident=lambda: used[0], trim=lambda: trims.append(used[0]))
+    trims.clear()
+    for now, expected in ((1100, []), (2000, [2000]), (2000, [2000]), (2050, [2000]), (3000, [2000, 3000])):
         used[0] = now
         limit.check()
-        assert glibc.trims == trims
+        assert trims == expected
 
 
 FREED = """

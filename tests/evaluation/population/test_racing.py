@@ -20,7 +20,7 @@ def answers(accuracies: list[float], seen: int, total: int = 1000, seed: int = 0
     chances = torch.tensor(accuracies)[:, None]
     scores.right[:, :seen] = torch.rand(len(accuracies), seen, generator=generator) < chances
     scores.losses[:, :seen] = (~scores.right[:, :seen]).float()
-    scores.seen = [seen] * len(accuracies)
+    scores.counts = [seen] * len(accuracies)
     return scores
 
 
@@ -38,42 +38,42 @@ def test_directions_that_it_does_not_know(wrong: str) -> None:
 @pytest.mark.parametrize("metric", ["accuracy", "min:loss"])
 def test_the_hopeless_are_stopped_and_the_best_are_not(metric: str) -> None:
     racing = Racing((Objective.parse(metric),), keep=2)
-    lost = racing.losers(answers([0.9, 0.88, 0.87, 0.5, 0.4], seen=200), range(5), no_costs(5))
+    lost = racing.eliminated(answers([0.9, 0.88, 0.87, 0.5, 0.4], seen=200), range(5), no_costs(5))
     assert lost == [3, 4]
 
 
 def test_more_kept_than_candidates_stops_nobody() -> None:
     racing = Racing((ACCURACY,), keep=5)
-    assert racing.losers(answers([0.9, 0.1, 0.1, 0.1, 0.1], seen=500), range(5), no_costs(5)) == []
+    assert racing.eliminated(answers([0.9, 0.1, 0.1, 0.1, 0.1], seen=500), range(5), no_costs(5)) == []
 
 
 def test_equal_answers_stop_nobody() -> None:
     scores = answers([0.9, 0.9, 0.9], seen=500)
     scores.right[:] = scores.right[:1]
-    assert Racing((ACCURACY,), keep=1).losers(scores, range(3), no_costs(3)) == []
+    assert Racing((ACCURACY,), keep=1).eliminated(scores, range(3), no_costs(3)) == []
 
 
 def test_a_few_images_stop_nobody() -> None:
     for racing in (Racing((ACCURACY,), keep=1), Racing((Objective.parse("min:loss"),), keep=1)):
         for seen in (1, 29):
-            assert racing.losers(answers([0.95, 0.3], seen=seen, total=50), range(2), no_costs(2)) == []
+            assert racing.eliminated(answers([0.95, 0.3], seen=seen, total=50), range(2), no_costs(2)) == []
 
 
 def test_all_images_seen_stops_nobody() -> None:
-    assert Racing((ACCURACY,), keep=1).losers(answers([0.95, 0.3], seen=1000), range(2), no_costs(2)) == []
+    assert Racing((ACCURACY,), keep=1).eliminated(answers([0.95, 0.3], seen=1000), range(2), no_costs(2)) == []
 
 
 def test_with_costs_only_what_is_dominated_is_stopped() -> None:
     costs = torch.tensor([[5.0], [1.0], [6.0], [5.0]])
     racing = Racing((ACCURACY, MACS))
     # The second is the worst but cheapest; the third is dearer and worse than the first; the fourth as dear and worse.
-    assert racing.losers(answers([0.9, 0.4, 0.6, 0.5], seen=300), range(4), costs) == [2, 3]
+    assert racing.eliminated(answers([0.9, 0.4, 0.6, 0.5], seen=300), range(4), costs) == [2, 3]
 
 
 def test_only_those_in_the_race_are_compared() -> None:
     scores = answers([0.99, 0.6, 0.58], seen=300)
-    scores.seen[0] = 100
-    assert Racing((ACCURACY,), keep=1).losers(scores, [1, 2], no_costs(3)) == []
+    scores.counts[0] = 100
+    assert Racing((ACCURACY,), keep=1).eliminated(scores, [1, 2], no_costs(3)) == []
 
 
 def test_wrong_decisions_are_as_rare_as_promised() -> None:
@@ -84,8 +84,8 @@ def test_wrong_decisions_are_as_rare_as_promised() -> None:
         better = int(whole.right[1].sum() > whole.right[0].sum())
         for seen in (200, 400, 600, 800):
             scores = Scores(2, torch.zeros(1000, dtype=torch.int64))
-            scores.right[:, :seen], scores.seen = whole.right[:, :seen], [seen, seen]
-            lost = racing.losers(scores, range(2), no_costs(2))
+            scores.right[:, :seen], scores.counts = whole.right[:, :seen], [seen, seen]
+            lost = racing.eliminated(scores, range(2), no_costs(2))
             if lost:
                 wrong += lost == [better]
                 break
