@@ -6,6 +6,7 @@ NasError
 ├── InfeasibleBudget    no architecture meets the constraints; names the smallest reachable value
 ├── DataError           a data set that is missing, corrupt or not of the promised form
 ├── CheckpointError     a checkpoint that is missing, truncated or foreign
+├── WriteError          a file that cannot be written; names it
 ├── Diverged            a loss that is not finite
 ├── WorkersLost         worker processes that die again and again
 ├── ExportError         an exported network that does not reproduce the supernet
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 
@@ -71,6 +73,19 @@ class DataError(NasError):
 
 class CheckpointError(NasError):
     """A checkpoint that is missing, truncated or belongs to something else."""
+
+
+class WriteError(NasError):
+    """A file or folder that cannot be written; what was there before is untouched.
+
+    Args:
+        path: What should have been written.
+        why: The reason, and what to do.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"cannot write {path}: {why}")
 
 
 class Diverged(NasError):

@@ -28,6 +28,7 @@ ORDER = (
     ("relaxation", "kernels", "data"),
     ("search_spaces",),
     ("objectives",),
+    ("files",),
     ("errors",),
 )
 EXTRA = {

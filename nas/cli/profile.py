@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli.common import Debug, Device, Json, Run, Seed, emit, resolve_device
+from nas.files import write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +40,7 @@ def profile(
         "smaller_but_not_faster": [row["digest"] for row in rows if row["slower_than"]],
         "verdict": verdict(rows),
     }
-    runs.write_json(directory / runs.PROFILE, document)
+    write_json(directory / runs.PROFILE, document)
     emit(document, as_json=as_json, human=[_table(rows, batch, threads, chosen), str(document["verdict"])])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 from nas.cli.common import Data, Debug, Device, Json, Out, Seed, emit, resolve_device
 from nas.cli.train import Preset, Space
 from nas.errors import UsageError
+from nas.files import write_json, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ def proxies(
         "proxies": [_row(name, found.get(name), seconds[name]) for name in shown],
         "out": str(directory), "wall_s": time.monotonic() - began,
     }  # fmt: skip
-    runs.write_json(directory / DOCUMENT, document)
+    write_json(directory / DOCUMENT, document)
     human = _human(directory, shown, columns, accuracy, found, seconds)
     if truth is not None and truth.note:
         human.append(truth.note)
@@ -163,6 +163,4 @@ def _keep(
         if accuracy is not None:
             row["accuracy"] = float(accuracy[i])
         lines.append(json.dumps(row))
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("\n".join(lines) + "\n")
-    os.replace(part, path)
+    write_text(path, "\n".join(lines) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
+from nas.files import read_json
 
 if TYPE_CHECKING:
     from nas.data import ImageData
@@ -171,20 +171,10 @@ def supernet_folder(directory: Path, document: Mapping[str, Any] | None = None) 
     return own
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document that appears complete or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _search_document(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    document = _json_in(path)
+    document = read_json(path, failure=CheckpointError, hint="search again with --resume")
     if not isinstance(document, dict) or not {"front", "best", "knee"} <= document.keys():
         raise CheckpointError(f"{path}: not what 'nas search' writes; search again with --resume")
     return document
@@ -192,14 +182,7 @@ def _search_document(path: Path) -> dict[str, Any] | None:
 
 def _architecture_in(path: Path) -> Any:
     """The architecture in a file: by itself, in a front's member, or in an exported network's description."""
-    document = _json_in(path)
+    document = read_json(path, failure=CheckpointError, hint="write an architecture as JSON into it")
     if isinstance(document, dict):
         return next((document[key] for key in ("arch", "architecture") if key in document), document)
     return document
-
-
-def _json_in(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from None

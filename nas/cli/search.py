@@ -28,6 +28,7 @@ from nas.cli.workers import (
     opened,
 )
 from nas.errors import StudyError, UnknownName, UsageError
+from nas.files import write_json
 
 if TYPE_CHECKING:
     from nas.data import ImageData
@@ -268,7 +269,7 @@ def _report(
     )
     document |= facts
     report.draw_front(trials, front, objectives, directory / runs.PICTURE)
-    runs.write_json(directory / runs.SEARCH, document)
+    write_json(directory / runs.SEARCH, document)
     best = document["best"]
     stopped = f", {document['stopped']} stopped early" if document["stopped"] else ""
     spent = f"{len(trials)} trials, {result.new} of them new{stopped}, in {wall_s:.0f} s"

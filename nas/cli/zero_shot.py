@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.cli.common import emit
 from nas.errors import StudyError, UnknownName, UsageError
+from nas.files import file_digest, write_json
 
 if TYPE_CHECKING:
     from nas.cli.sources import ScoredTask
@@ -121,7 +121,7 @@ def search_untrained(
     with _evaluator(task, goals, table, device=device, seed=seed, crew=crew) as (evaluator, rows, counters):
         seen = f"{len(task.x)} of {task.spec} (--proxy-images)" if len(task.x) else task.spec
         if table is not None:
-            seen += f", table {hashlib.sha256(located(table).read_bytes()).hexdigest()[:16]}"
+            seen += f", table {file_digest(located(table))}"
         study = Study(
             task.space, builder(task.space, objectives, constraints, seed=seed), evaluator, objectives, constraints,
             seed=seed, directory=directory, storage=storage, resume=resume, batch=batch,
@@ -214,7 +214,7 @@ def report_untrained(
     )
     document |= facts | {"totals": result.totals}
     report.draw_front(trials, front, objectives, directory / runs.PICTURE)
-    runs.write_json(directory / runs.SEARCH, document)
+    write_json(directory / runs.SEARCH, document)
     best = document["best"]
     said = "never trained"
     if "test_accuracy" in best["metrics"]:

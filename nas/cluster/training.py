@@ -14,10 +14,11 @@ from nas import errors
 from nas.cluster.connection import connected
 from nas.data import ImageData
 from nas.errors import CheckpointError, NasError, UsageError, WorkersLost
+from nas.files import read_state
 from nas.supernets import rules
 from nas.supernets.supernet import Supernet
 from nas.supernets.training import DEFAULT_BATCH, check_fits, train
-from nas.training import CHECKPOINT, Progress, TorchGroup, TrainingRule, checkpoint
+from nas.training import CHECKPOINT, Progress, TorchGroup, TrainingRule
 from nas.training.parallel import check_shares
 
 FAILURES = 3  # in a row without a new checkpoint, before training is given up
@@ -143,7 +144,7 @@ def train_on_workers(
             supernet, data, chosen, epochs, batch_size, learning_rate, seed, folder, workers.diverse, checkpoint_s
         )
         _until_done(ray, job, workers, resume, progress)
-        state = checkpoint.read(folder / CHECKPOINT)
+        state = read_state(folder / CHECKPOINT)
     supernet.load_state_dict(state["network"])
     supernet.eval()
 

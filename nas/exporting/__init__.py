@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from nas.errors import ExportError, UnknownName
 from nas.exporting import folder, formats
 from nas.exporting.deployed import Deployed
 from nas.exporting.folder import load
+from nas.files import replacing, replacing_folder
 from nas.search_spaces import Architecture
 from nas.supernets import Statistics, Supernet, build
 from nas.supernets.steps import Context, by_statistics, composed
@@ -54,6 +53,7 @@ def export(
         UnknownName: No such format.
         UsageError: `arch` or `preprocessing` is not of the supernet's space.
         ExportError: The written network's logits differ from the supernet's; nothing is left behind.
+        WriteError: Nothing can be written there, or it holds something else.
     """
     deployed = Deployed(supernet.extract(arch, statistics).cpu(), arch, supernet.space, preprocessing, metrics)
     steps, given = _on_cpu(supernet).steps(arch), statistics.to("cpu")
@@ -90,27 +90,18 @@ def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Te
         raise UnknownName("export format", format, FORMATS)
     if format != "safetensors" and path.is_dir():
         raise ExportError(f"{path}: is a folder; give the path of a file for format {format!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "" if format == "safetensors" else f".{format}"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        if format == "safetensors":
+    if format == "safetensors":
+        with replacing_folder(path, own=folder.FILES) as temporary:
             folder.write(deployed, temporary)
             _verify(lambda images: folder.load(temporary)(images), reference, deployed, path)
-            folder.replace_folder(temporary, path)
-        else:
-            write, run = {
-                "pt2": (formats.write_pt2, formats.run_pt2),
-                "onnx": (formats.write_onnx, formats.run_onnx),
-            }[format]
-            write(deployed, temporary)
-            _verify(lambda images: run(temporary, images), reference, deployed, path)
-            os.replace(temporary, path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        return path
+    write, run = {
+        "pt2": (formats.write_pt2, formats.run_pt2),
+        "onnx": (formats.write_onnx, formats.run_onnx),
+    }[format]
+    with replacing(path, suffix=f".{format}") as temporary:
+        write(deployed, temporary)
+        _verify(lambda images: run(temporary, images), reference, deployed, path)
     return path
 
 

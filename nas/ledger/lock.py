@@ -12,6 +12,7 @@ from typing import final
 import filelock
 
 from nas.errors import StudyError
+from nas.files import write_text
 
 
 @final
@@ -35,9 +36,7 @@ class DriverLock:
                 f"{directory} is in use by {self._holder()}; wait until it ends or choose another --out"
             ) from None
         note = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
-        part = self._note.with_suffix(".part")
-        part.write_text(json.dumps(note))
-        os.replace(part, self._note)
+        write_text(self._note, json.dumps(note), durable=False)
 
     def _holder(self) -> str:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nas.files import replacing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,12 +96,8 @@ def draw_scatter(scores: Mapping[str, Values], accuracy: Values, found: Mapping[
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("networks by score, best at the right; above: Spearman's correlation", fontsize=9)
     figure.supylabel("accuracy (%)", fontsize=9)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format="png")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _rounded(value: float | None) -> str:

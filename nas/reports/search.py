@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from nas.errors import UsageError
 from nas.evaluation import PARTIAL
+from nas.files import replacing
 from nas.objectives import SCORES, Constraint, Objective
 from nas.searchers import Trial, pareto
 
@@ -252,12 +252,8 @@ def draw_front(trials: Sequence[Trial], members: Sequence[Trial], objectives: Se
     across, up = axes_of(objectives)
     _draw(axes, [t for t in trials if t.metrics], members, across, up)
     _label(axes, members, objectives, across, up)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _draw(axes: Axes, trials: Sequence[Trial], members: Sequence[Trial], across: Objective, up: Objective) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas import files
 from nas.data import ImageData, augment
 from nas.errors import Diverged, UsageError
 from nas.search_spaces import Architecture, SearchSpace
-from nas.training import checkpoint
+from nas.training.checkpoint import check_same
 from nas.training.losses import soft_targets
 from nas.training.optimiser import sgd
 from nas.training.parallel import ALONE, Group, average_gradients, check_shares, rows_of
@@ -322,13 +323,13 @@ class Trainer:
             "accuracy": self._accuracy,
             "teacher": None if self._teacher is None else self._teacher.state_dict(),
         }
-        checkpoint.write(self._path, state)
+        files.save_state(self._path, state)
 
     def _restore(self) -> int:
         if self._path is None:
             raise UsageError("to resume, training needs the directory that holds its checkpoint")
-        state = checkpoint.read(self._path, self._settings.device)
-        checkpoint.check_same(self._path, self._identity, state.get("identity", {}))
+        state = files.read_state(self._path, self._settings.device)
+        check_same(self._path, self._identity, state.get("identity", {}))
         step = int(state["step"])
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
-from nas.cli.runs import default_out, open_run, write_json
+from nas.cli.runs import default_out, open_run
 from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
 
 
@@ -75,12 +75,3 @@ def test_damaged_search_documents(run_folder: Path) -> None:
         (run_folder / "search.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"search\.json"):
             open_run(run_folder)
-
-
-def test_a_document_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert list(tmp_path.iterdir()) == [path]

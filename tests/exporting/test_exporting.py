@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nas import exporting
 from nas.data import Preprocessing
-from nas.errors import CheckpointError, ExportError, UnknownName, UsageError
+from nas.errors import CheckpointError, ExportError, UnknownName, UsageError, WriteError
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate
 from tests.contracts.supernet import randomise
@@ -176,7 +176,7 @@ def test_nothing_foreign_is_overwritten(
 ) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_bytes(b"x")
-    with pytest.raises(ExportError, match="something else"):
+    with pytest.raises(WriteError, match="something else"):
         export(supernet, arch, statistics, tmp_path / "photos", "safetensors")
     with pytest.raises(ExportError, match="is a folder"):
         export(supernet, arch, statistics, tmp_path / "photos", "onnx")

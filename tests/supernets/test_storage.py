@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nas.errors import CheckpointError
+from nas.files import file_digest
 from nas.supernets import load, save
-from nas.supernets.storage import DOCUMENT, WEIGHTS, file_digest
+from nas.supernets.storage import DOCUMENT, WEIGHTS
 from tests.images import stripes
 from tests.training.test_trainer import supernet
 

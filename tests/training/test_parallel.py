@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from nas import files
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, Diverged, UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import RULES, MobileNetSupernet, train
-from nas.training import ALONE, Group, Noise, Progress, Slot, TorchGroup, TrainingRule, checkpoint
+from nas.training import ALONE, Group, Noise, Progress, Slot, TorchGroup, TrainingRule
 from nas.training.parallel import average_gradients, check_shares, gathered, rows_of
 from tests.images import stripes
 from tests.training.ranks import SPACE, Branches, ThreadGroup, branches_trainer, images, on_ranks
@@ -278,13 +279,13 @@ def test_any_number_of_workers_resumes(before: int, after: int, tmp_path: Path) 
 
 def test_only_the_first_rank_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writers: list[int] = []
-    original = checkpoint.write
+    original = files.save_state
 
     def write(path: Path, state: Any) -> None:
         writers.append(threading.get_ident())
         original(path, state)
 
-    monkeypatch.setattr(checkpoint, "write", write)
+    monkeypatch.setattr(files, "save_state", write)
 
     def work(group: ThreadGroup) -> int:
         network = MobileNetSupernet(SPACE, seed=0)

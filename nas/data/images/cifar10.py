@@ -11,8 +11,9 @@ import numpy as np
 
 from nas.data.images import archive, class_folders, folder
 from nas.data.images.decode import ImageCollector, image_names
-from nas.data.images.source import Part, Source, locate, reason
+from nas.data.images.source import Part, Source
 from nas.errors import DataError
+from nas.files import locate, reason
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _SHAPE = (3, 32, 32)

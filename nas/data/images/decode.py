@@ -11,8 +11,9 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from nas.data.images.source import Images, reason
+from nas.data.images.source import Images
 from nas.errors import DataError
+from nas.files import reason
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 _GREY = ("1", "L", "LA")

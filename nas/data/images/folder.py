@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nas.data.images import class_folders
 from nas.data.images.decode import ImageCollector, image_names
-from nas.data.images.source import Source, locate, reason
+from nas.data.images.source import Source
 from nas.errors import DataError
+from nas.files import locate, reason
 
 
 def read(path: str) -> Source:

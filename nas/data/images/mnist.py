@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nas.data.images import npz
-from nas.data.images.source import Source, locate
+from nas.data.images.source import Source
 from nas.errors import DataError
+from nas.files import locate
 
 _CLASSES = tuple(str(digit) for digit in range(10))
 

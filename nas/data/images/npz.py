@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.images.source import Images, Labels, Part, Source, locate, reason
+from nas.data.images.source import Images, Labels, Part, Source
 from nas.errors import DataError
+from nas.files import locate, reason
 
 _SPLIT = ("x_train", "y_train", "x_test", "y_test")
 _WHOLE = ("x", "y")

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nas.data.images.source import locate, reason
 from nas.errors import DataError, UsageError
+from nas.files import locate, reason
 
 
 def word_windows(path: Path, *, length: int, vocabulary: int, count: int, seed: int) -> Tensor:

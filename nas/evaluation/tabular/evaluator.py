@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import difflib
-import json
 import lzma
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from nas.data.images.source import locate
+from nas import files
 from nas.errors import DataError
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
 from nas.search_spaces import Architecture
@@ -78,10 +77,7 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: There is no such file, or it is no JSON.
     """
-    try:
-        return json.loads(located(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is not readable JSON: {error}") from None
+    return files.read_json(located(path), failure=DataError, hint="download it again")
 
 
 def located(path: Path) -> Path:
@@ -90,7 +86,7 @@ def located(path: Path) -> Path:
     Raises:
         DataError: There is none.
     """
-    found = locate(str(path), usage="--table FILE")
+    found = files.locate(str(path), usage="--table FILE")
     if not found.is_file():
         raise DataError(f"{path} is no file")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from nas.errors import DataError, UsageError
 from nas.evaluation.evaluator import Metrics
 from nas.evaluation.tabular.flexibert import flexibert_table
 from nas.evaluation.tabular.nasbench201 import nasbench201_table
+from nas.files import data_folder
 from nas.search_spaces import Architecture, FlexiBertSpace, NasBench201Space, SearchSpace
 from nas.search_spaces.cells import nasbench201
 from nas.search_spaces.transformers import flexibert
@@ -116,10 +116,9 @@ def found_table(space: SearchSpace, data: str) -> Path | None:
         space: With the benchmark's settings.
         data: As --data has it.
     """
-    table = TABLES.get(type(space))
-    if table is None or not is_own(space) or not data.startswith(table.data) or "NAS_DATA_DIR" not in os.environ:
+    table, folder = TABLES.get(type(space)), data_folder()
+    if table is None or not is_own(space) or not data.startswith(table.data) or folder is None:
         return None
     if not table.fits(space):
         return None
-    path = Path(os.environ["NAS_DATA_DIR"]) / table.usual
-    return table.usual if path.is_file() else None
+    return table.usual if (folder / table.usual).is_file() else None

@@ -78,7 +78,7 @@ def test_damaged_csv_files(tmp_path: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"[1, ", b'"\xff"', b"[" * 100_000], ids=["empty", "cut", "not text", "deep"])
 def test_damaged_json_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.json").write_bytes(content)
-    with pytest.raises(DataError, match="not readable JSON") as error:
+    with pytest.raises(DataError, match="not valid JSON") as error:
         read_json(tmp_path / "t.json")
     assert "\n" not in str(error.value)
 
