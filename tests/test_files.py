@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,28 +56,39 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+def in_child(work: Callable[[], None]) -> int:
+    """Run `work` in a fork of this process; returns its exit status, 1 where it raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child needs none of this process's threads
+        process = os.fork()
+    if process == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def killed_before(work: Callable[[], None], operation: int) -> None:
+    """Run `work`, but end this process before its file operation of this number."""
+    left = operation
+
+    def count(event: str, arguments: object) -> None:
+        nonlocal left
+        if event in OPERATIONS:
+            if left == 0:
+                os._exit(9)
+            left -= 1
+
+    sys.addaudithook(count)
+    work()
+
+
 def killed_at_every_operation(work: Callable[[], None]) -> Iterator[int]:
     """Run `work` in a child that ends before its first file operation, its second, and so on, until one is done."""
     for operation in range(100):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the child needs none of this process's threads
-            process = os.fork()
-        if process == 0:
-            left = [operation]
-
-            def count(event: str, arguments: object, left: list[int] = left) -> None:
-                if event in OPERATIONS:
-                    if left[0] == 0:
-                        os._exit(9)
-                    left[0] -= 1
-
-            sys.addaudithook(count)
-            try:
-                work()
-            except BaseException:
-                os._exit(1)
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        code = in_child(partial(killed_before, work, operation))
         assert code in (0, 9)
         yield operation
         if code == 0:
@@ -207,42 +218,35 @@ def test_errors_of_other_files_pass(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-FULL = """
-import resource, sys
-from pathlib import Path
-import torch
-from nas import files
-from nas.errors import WriteError
-
-def folder(path):
-    with files.replacing_folder(path, own=("x",)) as temporary:
-        files.write_bytes(temporary / "x", bytes(20_000))
-
-path, big = Path(sys.argv[1]), {"x": torch.zeros(5_000)}
-for write in (
-    lambda p: files.write_bytes(p, bytes(20_000)),
-    lambda p: files.save_state(p, big),
-    lambda p: files.save_tensors(p, big, form="test"),
-    folder,
-):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
-    try:
-        write(path)
-    except WriteError as error:
-        print(error)
-"""
-
-
 @linux
 def test_a_full_disk_is_one_line_that_names_the_target(tmp_path: Path) -> None:
     """A limit on the size of files fails writers in the middle, like a disk without room."""
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path / "file")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == 4
-    for line, name in zip(lines, ("file", "file", "file", "file/x"), strict=True):
+    import resource
+
+    def folder(path: Path) -> None:
+        with files.replacing_folder(path, own=("x",)) as temporary:
+            files.write_bytes(temporary / "x", bytes(20_000))
+
+    big = {"x": torch.zeros(5_000)}
+    writers: dict[str, Callable[[Path], object]] = {
+        "bytes": lambda path: files.write_bytes(path, bytes(20_000)),
+        "state": lambda path: files.save_state(path, big),
+        "tensors": lambda path: files.save_tensors(path, big, form="test"),
+        "folder": folder,
+    }
+
+    def work(answer: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+        for name, write in writers.items():
+            try:
+                write(tmp_path / name)
+            except WriteError as error:
+                os.write(answer, f"{error}\n".encode())
+
+    reading, answer = os.pipe()
+    assert in_child(lambda: work(answer)) == 0
+    lines = os.read(reading, 10_000).decode().splitlines()
+    for line, name in zip(lines, ("bytes", "state", "tensors", "folder/x"), strict=True):
         assert line.startswith(f"cannot write {tmp_path / name}: ")
         assert "File too large" in line
     assert names(tmp_path) == []

@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from nas.errors import UsageError
+from nas.errors import UsageError, WriteError
 from nas.objectives import METRICS, SCORES, Constraint, Objective
 from nas.reports import search as report
 from nas.searchers import Trial
@@ -279,7 +279,7 @@ class TestPicture:
 
         (tmp_path / "front.png").write_bytes(b"old")
         monkeypatch.setattr(Figure, "savefig", fails)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(WriteError, match="disk full"):
             report.draw_front(realistic(3), realistic(3), GOALS, tmp_path / "front.png")
         assert (tmp_path / "front.png").read_bytes() == b"old"
         assert len(list(tmp_path.iterdir())) == 1
