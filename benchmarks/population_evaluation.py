@@ -51,7 +51,8 @@ from nas.evaluation.population.trie import ALL, Sharing
 from nas.kernels.convolution import Plain
 from nas.objectives import Objective
 from nas.search_spaces import Architecture, SearchSpace
-from nas.supernets import Supernet, build, calibrate, calibration_batch, load, save, steps, train
+from nas.supernets import Supernet, build, calibrate, calibration_batch, load, save, train
+from nas.supernets.layers import convolution
 
 NAME = "population_evaluation"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
@@ -196,7 +197,7 @@ def together(
         **({} if sharing is None else {"sharing": sharing}),
     )  # fmt: skip
     if not fused:
-        steps.laid_out = lambda weight, bias, _, *, stride, groups: Plain(weight, bias, stride, groups)
+        convolution.prepacked = lambda weight, bias, _, *, stride, groups: Plain(weight, bias, stride, groups)
     if not cache:
         evaluator._cache._capacity = 0  # measured only: there is no such setting
     metrics = [m for call in calls for m in evaluator.evaluate(call)]

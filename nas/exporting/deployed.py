@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, UsageError
-from nas.networks.mobilenet import MobileNet
+from nas.networks import mobilenet
 from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
 
 
@@ -98,4 +98,4 @@ def network_for(space: SearchSpace, arch: Architecture) -> nn.Module:
     """
     if not isinstance(space, MobileNetSpace):
         raise CheckpointError(f"no network is built for spaces of kind {space.name!r}")
-    return MobileNet(space.plan(arch))
+    return mobilenet.build(space, arch)

@@ -1,4 +1,4 @@
-"""A convolution with its weights laid out once: plain, or with its nonlinearity in one kernel of oneDNN."""
+"""A convolution with its weights prepacked once: plain, or with its nonlinearity in one kernel of oneDNN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Convolution(ABC):
     """Weights, ready for use.
 
     Args:
-        weight: In the form's own layout.
+        weight: In the kernel's own layout.
         bias: [C'].
         stride: Of the convolution.
         groups: Of the convolution.
@@ -34,9 +34,10 @@ class Convolution(ABC):
     groups: int
 
     @property
-    def weights(self) -> tuple[Tensor, ...]:
+    def nbytes(self) -> int:
         """What it holds in memory."""
-        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+        held = (self.weight,) if self.bias is None else (self.weight, self.bias)
+        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     @abstractmethod
     def __call__(self, x: Tensor, activation: Activation | None) -> Tensor:
@@ -90,8 +91,8 @@ class Fused(Convolution):
         return y.contiguous(memory_format=torch.channels_last)
 
 
-def laid_out(weight: Tensor, bias: Tensor | None, x: Tensor, *, stride: int, groups: int) -> Convolution:
-    """The fastest form for inputs like `x` [B, C, H, W] without gradients.
+def prepacked(weight: Tensor, bias: Tensor | None, x: Tensor, *, stride: int, groups: int) -> Convolution:
+    """The fastest kernel for inputs like `x` [B, C, H, W] without gradients, with the weights in its layout.
 
     Args:
         weight: [C', C / groups, k, k].
@@ -103,7 +104,7 @@ def laid_out(weight: Tensor, bias: Tensor | None, x: Tensor, *, stride: int, gro
     if not _fits(weight, x):
         return Plain(weight, bias, stride, groups)
     if weight.shape[-1] == 1 and stride == 1 and groups == 1:
-        # Laying a matrix out costs as much as ten products gain by it.
+        # Prepacking a matrix costs as much as ten products gain by it.
         return Fused(weight.reshape(weight.shape[:2]).contiguous(), bias, stride, groups)
     padding = [weight.shape[-1] // 2] * 2
     packed = torch.ops.mkldnn._reorder_convolution_weight(

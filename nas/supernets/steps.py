@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from nas.kernels.convolution import Convolution, Plain, activated, laid_out
-from nas.search_spaces.mobilenet.plan import Activation
-from nas.supernets.layers import ElasticBatchNorm
 from nas.supernets.statistics import Statistics
 from nas.training.parallel import ALONE, Group, rows_of
 
-Normalise = Callable[[ElasticBatchNorm, Tensor], Tensor]
 State = Tensor | tuple[Tensor, ...]  # what one step hands to the next
+
+
+class NormLayer(nn.Module, ABC):
+    """A batch norm with scale and shift over the first channels; its statistics always come from outside.
+
+    Supernets whose norms are none of these need no statistics.
+    """
+
+    name: str  # in `Statistics`
+    eps: float  # added to the variance
+
+    @abstractmethod
+    def sliced(self, channels: int) -> tuple[Tensor, Tensor]:
+        """(scale [channels], shift [channels]), views."""
+
+    @abstractmethod
+    def by_batch(self, x: Tensor) -> Tensor:
+        """[B, C, ...], normalised by the batch's own mean and variance."""
+
+    @abstractmethod
+    def by_given(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """[B, C, ...], normalised by the given mean [C] and variance [C]."""
+
+    @abstractmethod
+    def measured(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`by_batch`, with that mean [C] and biased variance [C]; may overwrite `x` where gradients are off."""
+
+
+Normalise = Callable[[NormLayer, Tensor], Tensor]
+
+
+class Prepared(Protocol):
+    """What a step made once to use many times, such as weights in a kernel's own layout."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds in memory."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +60,7 @@ class Regularisation:
 
     Args:
         dropout: Chance that a feature before the classifier is zeroed.
-        drop_connect: Chance that the last block's residual branch is dropped for an image;
+        drop_connect: Chance that the last block's residual branch is dropped for an example;
             earlier blocks drop less, in proportion to their depth.
         generator: Where the draws come from.
         group: The processes that share the batch; draws are made for all of it, and each takes its rows.
@@ -50,58 +85,33 @@ class Context:
     Args:
         normalise: What a batch norm does.
         regularisation: Noise; None for none.
-        folded: Batch-norm statistics to fold into the weights of the convolution before each norm, in place of
-            `normalise`; faster without gradients, equal but for rounding.
-        prepared: Convolutions by the name of the norm behind them: filled by a step's first run, used by its later
+        folded: Batch-norm statistics that layers fold into the weights before each norm, in place of `normalise`;
+            faster without gradients, equal but for rounding.
+        prepared: What layers made ready, under names of their own: filled by a step's first run, used by its later
             ones, which must be of the same step and statistics. None prepares nothing. Not with gradients.
     """
 
     normalise: Normalise
     regularisation: Regularisation | None = None
     folded: Statistics | None = None
-    prepared: dict[str, Convolution] | None = None
+    prepared: dict[Hashable, Prepared] | None = None
 
-    def unit(
-        self, x: Tensor, sliced: Callable[[], Tensor], norm: ElasticBatchNorm, activation: Activation | None, *,
-        stride: int = 1, groups: int = 1,
-    ) -> Tensor:  # fmt: skip
-        """Convolution, batch norm, nonlinearity: [B, C, H, W] to [B, C', H', W'].
-
-        Args:
-            x: [B, C, H, W].
-            sliced: Makes the weight [C', C / groups, k, k]; padding keeps the map size at stride 1.
-            norm: The batch norm behind it.
-            activation: None for a linear unit.
-            stride: Of the convolution.
-            groups: Of the convolution.
-        """
-        convolution = self.prepared.get(norm.name) if self.prepared is not None else None
-        if convolution is None:
-            convolution = self._convolution(x, sliced, norm, stride, groups)
-        if self.folded is not None:
-            return convolution(x, activation)
-        return activated(self.normalise(norm, convolution(x, None)), activation)
-
-    def _convolution(
-        self, x: Tensor, sliced: Callable[[], Tensor], norm: ElasticBatchNorm, stride: int, groups: int
-    ) -> Convolution:
-        weight, bias = sliced(), None
-        if self.folded is not None:
-            weight, bias = norm.folded(weight, *self.folded.layer(norm.name))
-        if self.prepared is None:
-            return Plain(weight, bias, stride, groups)
-        self.prepared[norm.name] = made = laid_out(weight, bias, x, stride=stride, groups=groups)
-        return made
-
-    def dropped(self, branch: Tensor, depth: float) -> Tensor:
-        """A residual branch [B, C, H, W] under drop-connect; `depth` is its block's position in 0..1."""
+    def drop_connect(self, branch: Tensor, depth: float) -> Tensor:
+        """A residual branch [B, ...] under drop-connect; `depth` is its block's position in 0..1."""
         if self.regularisation is None or self.regularisation.drop_connect == 0:
             return branch
         drop = self.regularisation.drop_connect * depth
-        return branch * self.regularisation.keep((len(branch), 1, 1, 1), drop, branch)
+        shape = (len(branch), *(1 for _ in branch.shape[1:]))
+        return branch * self.regularisation.keep(shape, drop, branch)
+
+    def dropout(self, features: Tensor) -> Tensor:
+        """Features [B, F] before the classifier, some of them zeroed."""
+        if self.regularisation is None or self.regularisation.dropout == 0:
+            return features
+        return features * self.regularisation.keep(tuple(features.shape), self.regularisation.dropout, features)
 
 
-def by_batch(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
+def by_batch(norm: NormLayer, x: Tensor) -> Tensor:
     """Normalise by the batch itself, as in training."""
     return norm.by_batch(x)
 
@@ -119,8 +129,8 @@ class Step(NamedTuple):
             compute the same, but for width: there the narrower output is the beginning of the wider one.
         body: What it computes. It takes the first channels of a state that is wider than it needs, and never writes
             to the state that it is given: others may hold it.
-        macs: Multiply-adds for one image.
-        size: Scalars that it computes and hands on, for one image.
+        macs: Multiply-adds for one example.
+        size: Scalars that it computes and hands on, for one example.
         width: Channels of the output where narrower ones are its beginning; 0 for steps of one width.
     """
 
@@ -134,7 +144,7 @@ class Step(NamedTuple):
         """Run with stored batch-norm statistics."""
         return self.body(x, Context(by_statistics(statistics)))
 
-    def measure(self, x: State, prepared: dict[str, Convolution] | None = None) -> tuple[State, Statistics]:
+    def measure(self, x: State, prepared: dict[Hashable, Prepared] | None = None) -> tuple[State, Statistics]:
         """Run normalised by the batch, and return the statistics met on the way.
 
         Args:
@@ -143,17 +153,17 @@ class Step(NamedTuple):
         """
         layers: dict[str, tuple[Tensor, Tensor]] = {}
 
-        def normalise(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
+        def normalise(norm: NormLayer, x: Tensor) -> Tensor:
             y, mean, var = norm.measured(x)
             layers[norm.name] = (mean, var)
             return y
 
-        images = len(x) if isinstance(x, Tensor) else len(x[0])
-        return self.body(x, Context(normalise, prepared=prepared)), Statistics(layers, images)
+        examples = len(x) if isinstance(x, Tensor) else len(x[0])
+        return self.body(x, Context(normalise, prepared=prepared)), Statistics(layers, examples)
 
 
 def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:
-    """Run a whole chain: images [B, C, H, W] to logits [B, K]."""
+    """Run a whole chain: inputs [B, ...] to outputs [B, K]."""
     state: State = x
     for step in steps:
         state = step.body(state, context)

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.supernets.layers import ElasticBatchNorm
-from nas.supernets.steps import Normalise
+from nas.supernets.steps import Normalise, NormLayer
 from nas.training.parallel import Group, gathered
 
 
@@ -19,7 +18,7 @@ def by_whole_batch(group: Group) -> Normalise:
     architecture; forward and backward exchange 2 C numbers a layer each, over C channels.
     """
 
-    def normalise(norm: ElasticBatchNorm, x: Tensor) -> Tensor:
+    def normalise(norm: NormLayer, x: Tensor) -> Tensor:
         y: Tensor = _WholeBatch.apply(x, *norm.sliced(x.shape[1]), group, norm.eps)  # type: ignore[no-untyped-call]
         return y
 

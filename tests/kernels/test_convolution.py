@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.kernels.convolution import Fused, Plain, activated, laid_out
+from nas.kernels.convolution import Fused, Plain, activated, prepacked
 from nas.search_spaces.mobilenet.plan import Activation
 
 PROPERTY = settings(max_examples=80, deadline=None, derandomize=True)
@@ -39,10 +39,10 @@ def test_fused_kernels_compute_what_torch_computes(
     x = drawn(seed, images, into + 4 * narrowed, size, size).contiguous(memory_format=torch.channels_last)[:, :into]
     weight, bias = drawn(seed + 1, out, into // groups, kernel, kernel), drawn(seed + 2, out) if biased else None
     with torch.no_grad():
-        fast = laid_out(weight, bias, x, stride=stride, groups=groups)
+        fast = prepacked(weight, bias, x, stride=stride, groups=groups)
         expected = Plain(weight, bias, stride, groups)(x, activation)
         assert isinstance(fast, Fused)
-        for count in (images, 1):  # later batches may be smaller than the one that it was laid out for
+        for count in (images, 1):  # later batches may be smaller than the one that it was prepacked for
             found = fast(x[:count], activation)
             torch.testing.assert_close(found, expected[:count], rtol=1e-4, atol=1e-4)
             assert found.is_contiguous(memory_format=torch.channels_last)
@@ -50,14 +50,14 @@ def test_fused_kernels_compute_what_torch_computes(
 
 def test_what_oneDNN_cannot_do_is_left_to_torch() -> None:  # noqa: N802  # its name
     x, weight = drawn(0, 2, 3, 4, 4), drawn(1, 5, 3, 1, 1)
-    assert isinstance(laid_out(weight, None, x, stride=1, groups=1), Plain)  # gradients
+    assert isinstance(prepacked(weight, None, x, stride=1, groups=1), Plain)  # gradients
     with torch.no_grad():
-        assert isinstance(laid_out(weight.double(), None, x.double(), stride=1, groups=1), Plain)
+        assert isinstance(prepacked(weight.double(), None, x.double(), stride=1, groups=1), Plain)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert isinstance(laid_out(weight, None, x, stride=1, groups=1), Plain)
+            assert isinstance(prepacked(weight, None, x, stride=1, groups=1), Plain)
         torch._C._set_mkldnn_enabled(False)  # as `torch.backends.mkldnn.enabled = False`, without its warnings
         try:
-            assert isinstance(laid_out(weight, None, x, stride=1, groups=1), Plain)
+            assert isinstance(prepacked(weight, None, x, stride=1, groups=1), Plain)
         finally:
             torch._C._set_mkldnn_enabled(True)
 
@@ -66,7 +66,7 @@ def test_the_input_stays_as_it_was() -> None:
     x, weight = drawn(0, 2, 3, 4, 4), drawn(1, 3, 3, 3, 3)
     before = x.clone()
     with torch.no_grad():
-        for made in (Plain(weight, None, 1, 1), laid_out(weight, None, x, stride=1, groups=1)):
+        for made in (Plain(weight, None, 1, 1), prepacked(weight, None, x, stride=1, groups=1)):
             made(x, "relu")
             assert torch.equal(x, before)
 

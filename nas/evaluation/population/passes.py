@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import final
 
@@ -16,9 +16,8 @@ from nas.evaluation.population.racing import Racing, round_ends
 from nas.evaluation.population.scores import Scores
 from nas.evaluation.population.traversal import Leaf, Run, Traversal
 from nas.evaluation.population.trie import Node, Trie
-from nas.kernels.convolution import Convolution
 from nas.supernets import Statistics, pool
-from nas.supernets.steps import Context, State, by_statistics
+from nas.supernets.steps import Context, Prepared, State, by_statistics
 
 
 @final
@@ -111,15 +110,15 @@ class Population:
     def _charge_weights(self, node: Node) -> None:
         """Keep the weights that a node has just prepared if they fit in the budget."""
         assert node.prepared is not None
-        size = sum(t.numel() * t.element_size() for made in node.prepared.values() for t in made.weights)
+        size = sum(made.nbytes for made in node.prepared.values())
         if size > self._weights_left:
             node.prepared = None
         else:
             self._weights_left -= size
 
 
-def _prepared(node: Node) -> dict[str, Convolution]:
-    """Where a step keeps its convolutions. If they do not fit they are made anew, so that the same kernels run."""
+def _prepared(node: Node) -> dict[Hashable, Prepared]:
+    """Where a step keeps prepared weights. If they do not fit they are made anew, so that the same kernels run."""
     return {} if node.prepared is None else node.prepared
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nas.kernels.convolution import Convolution
 from nas.search_spaces import Architecture
 from nas.supernets import Statistics, Supernet
-from nas.supernets.steps import Step
+from nas.supernets.steps import Prepared, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Node:
         active: How many of them still need results.
         measured: Batch-norm statistics of single calibration batches, by chunk.
         statistics: Those of all batches together.
-        prepared: Convolutions ready for use, see `Context`; None where they do not fit in the budget.
+        prepared: What the step made ready, see `Context`; None where it does not fit in the budget.
     """
 
     step: Step
@@ -59,7 +58,7 @@ class Node:
     active: int = 0
     measured: dict[int, Statistics] = field(default_factory=dict)
     statistics: Statistics | None = None
-    prepared: dict[str, Convolution] | None = field(default_factory=dict)
+    prepared: dict[Hashable, Prepared] | None = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
         """The node and everything behind it, parents first."""

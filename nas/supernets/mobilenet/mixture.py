@@ -21,7 +21,8 @@ from nas.supernets.layers import ElasticDepthwiseConv2d, ElasticSqueezeExcitatio
 from nas.supernets.steps import Context
 
 if TYPE_CHECKING:
-    from nas.supernets.mobilenet.supernet import ElasticBlock, MobileNetSupernet
+    from nas.supernets.mobilenet.block import ElasticBlock
+    from nas.supernets.mobilenet.supernet import MobileNetSupernet
 
 
 def forward_mixture(supernet: MobileNetSupernet, x: Tensor, mixture: Mixture, context: Context) -> Tensor:
@@ -83,7 +84,7 @@ def _block(
     y = context.normalise(block.project_norm, block.project(y, block.project.weight.shape[0])) * out_gate
     if not block.residual:
         return y
-    y = context.dropped(y, block.depth)
+    y = context.drop_connect(y, block.depth)
     if block.shortcut is not None:
         pooled = plain.pooled_half(x) if spec.stride == 2 and b == 0 else x
         x = block.shortcut(pooled, block.shortcut.weight.shape[0]) * out_gate

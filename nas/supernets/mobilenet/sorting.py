@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nas.search_spaces.mobilenet.plan import make_divisible
 from nas.supernets.layers import ElasticBatchNorm, ElasticLinear
-from nas.supernets.mobilenet.supernet import ElasticBlock, MobileNetSupernet
+from nas.supernets.mobilenet.block import ElasticBlock
+from nas.supernets.mobilenet.supernet import MobileNetSupernet
 
 
 def order_by_importance(importance: Tensor, kept: Sequence[int]) -> Tensor:

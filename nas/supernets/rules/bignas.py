@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from nas.search_spaces import SearchSpace
-from nas.supernets.mobilenet.supernet import ElasticBlock
+from nas.supernets.mobilenet.block import ElasticBlock
 from nas.supernets.rules.samplers import Sandwich
 from nas.training import Phase, Slot, TrainingRule
 from nas.training.losses import label_loss, soft_loss, soft_targets
