@@ -155,7 +155,7 @@ def gradsign_pass(device: str, samples: int = 128, preset: str = "full") -> None
     """GradSign in one batched pass against one sample at a time, on NAS-Bench-201's network of 3x3 convolutions."""
     from benchmarks.overhead import in_turns
     from nas.networks.nasbench201 import NasBench201
-    from nas.proxies.gradsign import gradsign
+    from nas.proxies.gradient_signs import gradsign
     from nas.search_spaces.cells import nasbench201
 
     without_tf32()
@@ -191,7 +191,7 @@ def flipped_by_rounding(network: nn.Module, x: Tensor, y: Tensor) -> dict[str, f
 
     Only in fp64 must both ways agree: a hundred layers make enough of rounding to flip signs, one at a time as well.
     """
-    from nas.proxies.gradsign import sign_counts
+    from nas.proxies.gradient_signs import sign_counts
 
     precise = copy.deepcopy(network).double()
     expected = one_by_one(precise, x.double(), y)

@@ -84,7 +84,7 @@ def scored(number: str, names: Sequence[str], images: int, seed: int) -> dict[st
     model = network(space, architecture(space, number), seed=seed)
     began = time.perf_counter()
     with Probe(model, x, y, seed=seed) as probe:
-        found, seconds = score(probe, names)
+        found, seconds = score(probe, parts_of(names))
     taken = time.perf_counter() - began
     return {"idx": number, "scores": found, "seconds": seconds, "wall_s": taken, "code": _code()}
 

@@ -19,14 +19,15 @@ from scipy.stats import spearmanr
 from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
 from nas.evaluation.tabular.evaluator import read_csv
-from nas.proxies import COMBINED, FOR_TRANSFORMERS, PROXIES, aggregate, agreement, ranks
+from nas.proxies import COMBINED, PROXIES, aggregate, agreement, get, ranks
 
 NAME = "proxies_nasbench201"
 IMAGES = 64
 CLASSIC = [
     "params", "macs", "l2_norm", "grad_norm", "snip", "plain", "fisher", "jacob_cov", "epe_nas", "nwot", "synflow",
 ]  # fmt: skip
-OTHERS = ["macs", *(n for n in PROXIES if n not in (*CLASSIC, *FOR_TRANSFORMERS, "gradsign", "grasp", "zen"))]
+ELSEWHERE = (*CLASSIC, "gradsign", "grasp", "zen")
+OTHERS = ["macs", *(n for n in PROXIES if n not in ELSEWHERE and get(n).needs != "feed_forward_blocks")]
 GROUPS = {
     "params": ["params"],
     "gradsign": ["gradsign"],

@@ -22,7 +22,7 @@ from torch.nn.functional import batch_norm
 
 from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
-from nas.proxies import PROXIES, Probe
+from nas.proxies import Probe, get
 from nas.proxies.data_free import ZEN_BATCH, ZEN_STEP
 from nas.proxies.watching import Watch
 from nas.supernets import network
@@ -63,7 +63,7 @@ def fisher(model: nn.Module, seed: int, images: int) -> dict[str, float]:
                 product = (layer.output.detach() * grad).movedim(layer.channels, 1)
                 sums = product.reshape(*product.shape[:2], -1).sum(2)
                 channels += float(sums.square().mean(0).sum() / 2)
-        return {"ours": PROXIES["fisher"](probe), "over channels": channels}
+        return {"ours": get("fisher").score(probe), "over channels": channels}
 
 
 @torch.no_grad()

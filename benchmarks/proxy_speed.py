@@ -31,8 +31,8 @@ from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
 from nas import search_spaces
 from nas.proxies import Probe, gradsign, score
-from nas.proxies.gradsign import one_by_one
-from nas.proxies.wpca import directions, feed_forward_layers, vpca
+from nas.proxies.gradient_signs import one_by_one
+from nas.proxies.principal_components import directions, feed_forward_layers, vpca
 from nas.supernets import network
 
 NAME = "proxy_speed"

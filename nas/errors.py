@@ -39,14 +39,16 @@ class UnknownName(UsageError):
         kind: What was asked for, such as "space".
         name: The name that was given.
         known: The valid names.
+        advice: What else to do, a sentence without its full stop.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, advice: str = "") -> None:
         names = sorted(known)
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         others = f" Known: {', '.join(names)}" if len(names) <= LISTED else ""
-        super().__init__(f"unknown {kind} {name!r}.{hint}{others}")
+        more = f"{'.' if others else ''} {advice}" if advice else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint}{others}{more}")
 
 
 class InfeasibleBudget(NasError):

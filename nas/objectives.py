@@ -1,39 +1,72 @@
-"""What a search wants: objectives with a direction, constraints with a bound."""
+"""What is measured, and what a search wants of it: metrics, objectives with a direction, constraints with a bound."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import Literal, cast
 
 from nas.errors import UnknownName, UsageError
 
 Direction = Literal["max", "min"]
 
-# Zero-shot scores, see `nas.proxies`.
-SCORES = (
-    "gradsign", "wpca", "vpca", "synflow", "snip", "grasp", "fisher", "grad_norm", "jacob_cov", "epe_nas", "nwot",
-    "zen", "l2_norm", "plain", "zico", "meco", "swap", "ntk_condition", "linear_regions", "az_expressivity",
-    "az_progressivity", "az_trainability",
-)  # fmt: skip
+# Every metric that nas measures. Its module lies above this one: it is imported when a name is looked up.
+DECLARED = "nas.evaluation.metrics"
+TEST = "test_"  # how metrics of the test split begin
+STANDARD_ERROR = "_se"  # how the standard error of a metric ends
 
-# Rankings of a set of networks by several scores.
-COMBINED: dict[str, tuple[str, ...]] = {
-    "te_nas": ("ntk_condition", "linear_regions"),
-    "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "macs"),
-}
 
-# Every metric that an evaluator may report, with the direction in which it is better.
-METRICS: dict[str, Direction] = {
-    "accuracy": "max",
-    "loss": "min",
-    "params": "min",
-    "macs": "min",
-    "latency_ms": "min",
-    "peak_mem_bytes": "min",
-    **dict.fromkeys(SCORES, "max"),
-}
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that says how good an architecture is; a constant beside the code that measures it.
+
+    Args:
+        name: What trials, objectives and constraints call it, with its unit where it has one: `latency_ms`.
+        direction: Whether more or less of it is better.
+        label: What people call it, without the unit; none: the name.
+        unit: Of what is shown, such as "%" or "ms".
+        factor: From what is recorded to what is shown, such as 100.0 from a fraction to percent.
+        column: The heading of a table's column; none: the name.
+        count: Whether it counts something and is written as 812k or 3.02M.
+        detail: Whether tables show it only where it is an objective or has a bound.
+    """
+
+    name: str
+    direction: Direction
+    label: str = ""
+    unit: str = ""
+    factor: float = 1.0
+    column: str = ""
+    count: bool = False
+    detail: bool = False
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(r"\w+", self.name) is None:
+            raise UsageError(f"a metric's name is letters, digits and _, got {self.name!r}")
+        object.__setattr__(self, "label", self.label or self.name)
+        object.__setattr__(self, "column", self.column or self.name)
+
+    @property
+    def axis(self) -> str:
+        """The label with its unit, as beside an axis."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def text(self, value: float) -> str:
+        """A recorded value for people: counts as 812k, what has a factor to two places, others to four digits."""
+        if self.count:
+            for prefix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+                if value >= size * 0.9995:  # what would round to 1000 of a prefix is one of the next
+                    return f"{value / size:#.3g}".rstrip(".") + prefix
+            return f"{value:.0f}"
+        return f"{value:#.4g}".rstrip(".") if self.factor == 1.0 else f"{value * self.factor:.2f}"
+
+
+def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
+    """The metric called `name`; one that nobody declared is shown by its name, with four digits."""
+    return metrics[name] if name in metrics else Metric(name, "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +77,26 @@ class Objective:
     direction: Direction
 
     @classmethod
-    def parse(cls, text: str) -> Objective:
-        """Read "accuracy", "min:macs" or "max:accuracy".
+    def parse(cls, text: str, known: Mapping[str, Metric] | None = None) -> Objective:
+        """Read "accuracy", "min:macs" or "max:my_score".
+
+        Args:
+            text: A metric that is known, or one of any name behind "min:" or "max:". A study refuses the latter at its
+                first trial where its evaluator does not report it.
+            known: Metrics by name; None: all that nas measures.
 
         Raises:
-            UnknownName: The metric does not exist.
-            UsageError: The direction is neither "min" nor "max".
+            UnknownName: No such metric, and no direction either.
+            UsageError: The text is of another form, or names a metric of the test split.
         """
-        direction, _, metric = text.rpartition(":")
-        metric = metric.strip()
-        if metric in COMBINED:
-            raise UsageError(
-                f"{metric} ranks sets of networks; as objectives take its parts {', '.join(COMBINED[metric])}"
-            )
-        if metric not in METRICS:
-            raise UnknownName("metric", metric, METRICS)
-        if direction == "":
-            return cls(metric, METRICS[metric])
-        if direction == "min":
-            return cls(metric, "min")
-        if direction == "max":
-            return cls(metric, "max")
-        raise UsageError(f"objective {text!r}: the direction must be 'min' or 'max', got {direction!r}")
+        prefix, colon, name = text.strip().rpartition(":")
+        if not colon:
+            return cls(_checked(name, text), _direction_of(name, known))
+        if prefix == "min":
+            return cls(_checked(name, text), "min")
+        if prefix == "max":
+            return cls(_checked(name, text), "max")
+        raise UsageError(f"objective {text!r}: the direction must be 'min' or 'max', got {prefix!r}")
 
     def __str__(self) -> str:
         return f"{self.direction}:{self.metric}"
@@ -87,23 +118,22 @@ class Constraint:
     def parse(cls, text: str) -> Constraint:
         """Read "macs<=3e6" or "accuracy>=0.9".
 
+        The metric may have any name; a study refuses it at its first trial where its evaluator does not report it.
+
         Raises:
-            UnknownName: The metric does not exist.
-            UsageError: The text is not of that form, or the bound is not a finite number.
+            UsageError: The text is of another form, the bound is not a finite number, or it is of the test split.
         """
         match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*(\S+)\s*", text)
         if match is None:
             raise UsageError(f"constraint {text!r}: write it as 'macs<=3e6' or 'accuracy>=0.9'")
-        metric, sense, number = match.groups()
-        if metric not in METRICS:
-            raise UnknownName("metric", metric, METRICS)
+        name, sense, number = match.groups()
         try:
             bound = float(number)
         except ValueError:
             bound = math.nan
         if not math.isfinite(bound):
             raise UsageError(f"constraint {text!r}: {number!r} is not a finite number")
-        return cls(metric, "<=" if sense == "<=" else ">=", bound)
+        return cls(_checked(name, text), "<=" if sense == "<=" else ">=", bound)
 
     def __str__(self) -> str:
         return f"{self.metric}{self.sense}{self.bound:.12g}"
@@ -112,3 +142,21 @@ class Constraint:
         """How far `value` lies outside the bound, relative to it; 0.0 inside."""
         excess = value - self.bound if self.sense == "<=" else self.bound - value
         return max(0.0, excess) / max(abs(self.bound), 1e-12)
+
+
+def _checked(name: str, text: str) -> str:
+    """A metric's name that a search may select by."""
+    if re.fullmatch(r"\w+", name) is None:
+        raise UsageError(f"objective {text!r}: write it as 'accuracy', 'min:macs' or 'max:my_score'")
+    if name.startswith(TEST):
+        raise UsageError(f"{text!r}: no search sees the test split; take {name.removeprefix(TEST)!r}")
+    return name
+
+
+def _direction_of(name: str, known: Mapping[str, Metric] | None) -> Direction:
+    metrics = cast("Mapping[str, Metric]", import_module(DECLARED).DECLARED) if known is None else known
+    try:
+        return metrics[name].direction
+    except KeyError:
+        advice = f"For a metric of your own say what is better: min:{name} or max:{name}"
+        raise UnknownName("metric", name, metrics, advice=advice) from None

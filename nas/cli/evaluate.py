@@ -23,7 +23,8 @@ def evaluate(
 ) -> None:
     """Score an architecture with its inherited weights, on the validation and the test split."""
     from nas.cli.runs import open_run
-    from nas.reports.search import human
+    from nas.evaluation.metrics import DECLARED
+    from nas.objectives import metric_of
 
     chosen = resolve_device(device)
     run = open_run(directory)
@@ -32,7 +33,10 @@ def evaluate(
     emit(
         {"digest": member.digest, "arch": member.to_json(), "metrics": metrics},
         as_json=as_json,
-        human=[member.digest, *(f"  {name} {human(name, value)}" for name, value in metrics.items())],
+        human=[
+            member.digest,
+            *(f"  {name} {metric_of(name, DECLARED).text(value)}" for name, value in metrics.items()),
+        ],
     )
 
 

@@ -99,7 +99,8 @@ def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: 
     from rich import box
     from rich.table import Table
 
-    from nas.reports.search import human
+    from nas.evaluation.metrics import ACCURACY
+    from nas.search_spaces.metrics import MACS, PARAMS
 
     where = f"{device}, batch {batch}" + ("" if threads is None else f", {threads} threads")
     table = Table(
@@ -107,15 +108,15 @@ def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: 
         padding=(0, 0, 0, 1), show_edge=False, min_width=40,
     )  # fmt: skip
     table.add_column("digest", no_wrap=True)
-    for name in ("macs", "params", "acc. %", "median ms", "10-90 % ms"):
+    for name in (MACS.column, PARAMS.column, ACCURACY.column, "median ms", "10-90 % ms"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in rows:
-        accuracy = "-" if row["accuracy"] is None else human("accuracy", row["accuracy"])
+        accuracy = "-" if row["accuracy"] is None else ACCURACY.text(row["accuracy"])
         spread = f"{row['latency_low_ms']:.3g}-{row['latency_high_ms']:.3g}"
         note = "not faster" if row["slower_than"] else ""
         table.add_row(
-            row["digest"], human("macs", row["macs"]), human("params", row["params"]), accuracy,
+            row["digest"], MACS.text(row["macs"]), PARAMS.text(row["params"]), accuracy,
             f"{row['latency_ms']:.3g}", spread, note,
         )  # fmt: skip
     return table

@@ -87,7 +87,7 @@ def proxies(
             columns[name] = aggregate({part: columns[part] for part in COMBINED[name]})
             seconds[name] = sum(seconds[part] for part in COMBINED[name])
     shown = list(dict.fromkeys([*names, *BASELINES]))
-    found = (
+    agreements = (
         {}
         if accuracy is None
         else {name: agreement(columns[name], accuracy, columns["params"], seed=seed) for name in shown}
@@ -99,11 +99,11 @@ def proxies(
         "space": task.space.name, "preset": task.space.preset, "data": task.spec, "seed": seed, "device": chosen,
         "networks": len(archs), "images": len(task.x), "repeats": repeats,
         "accuracies": None if truth is None else truth.source, "note": None if truth is None else truth.note,
-        "proxies": [_row(name, found.get(name), seconds[name]) for name in shown],
+        "proxies": [_row(name, agreements.get(name), seconds[name]) for name in shown],
         "out": str(directory), "wall_s": time.monotonic() - began,
     }  # fmt: skip
     write_json(directory / DOCUMENT, document)
-    human = _human(directory, shown, columns, accuracy, found, seconds)
+    human = _human(directory, shown, columns, accuracy, agreements, seconds)
     if truth is not None and truth.note:
         human.append(truth.note)
     if not task.x.is_floating_point():
@@ -113,22 +113,23 @@ def proxies(
 
 def _human(
     directory: Path, shown: list[str], columns: dict[str, NDArray[np.float64]], accuracy: NDArray[np.float64] | None,
-    found: dict[str, Agreement], seconds: dict[str, float],
+    agreements: dict[str, Agreement], seconds: dict[str, float],
 ) -> list[Any]:  # fmt: skip
-    from nas.reports import proxies as proxy_report
+    from nas.evaluation.metrics import ACCURACY, DECLARED
+    from nas.reports.proxies import agreement_table, draw_scatter, scores_table
 
     part = {name: columns[name] for name in shown}
     if accuracy is None:
         return [
-            proxy_report.scores_table(part, columns["params"], seconds),
+            scores_table(part, columns["params"], seconds, metrics=DECLARED),
             SHARED,
             "no accuracies to compare with: --supernet has those of a trained run,",
             "a benchmark's table those of its data (nasbench201 cifar10:, flexibert text:)",
             f"{directory / SCORES} has every score",
         ]
-    proxy_report.draw_scatter(part, accuracy, found, directory / PICTURE)
+    draw_scatter(part, accuracy, agreements, directory / PICTURE, metrics=DECLARED, truth=ACCURACY)
     return [
-        proxy_report.agreement_table(found, seconds, len(accuracy)),
+        agreement_table(agreements, seconds, len(accuracy), metrics=DECLARED, truth=ACCURACY),
         "a proxy that does not beat params and macs says nothing about these networks",
         SHARED,
         f"{directory / PICTURE} shows them, {directory / SCORES} has every score",
@@ -136,11 +137,11 @@ def _human(
 
 
 def _names(which: str | None, *, tokens: bool) -> list[str]:
-    from nas.proxies import COMBINED, FOR_REAL_INPUTS, FOR_TRANSFORMERS, names, parts_of
+    from nas.proxies import get, names, parts_of
 
     if which == "all":
-        unfit = FOR_REAL_INPUTS if tokens else FOR_TRANSFORMERS
-        return [name for name in names() if not {name, *COMBINED.get(name, ())} & set(unfit)]
+        missing = "real_inputs" if tokens else "feed_forward_blocks"
+        return [name for name in names() if all(get(part).needs != missing for part in parts_of([name]))]
     chosen = [name.strip() for name in (which or (FOR_TEXT if tokens else USUAL)).split(",") if name.strip()]
     if not chosen:
         raise UsageError("--proxies names none; for example --proxies gradsign,nwot")
@@ -148,8 +149,8 @@ def _names(which: str | None, *, tokens: bool) -> list[str]:
     return chosen
 
 
-def _row(name: str, found: Agreement | None, seconds: float) -> dict[str, Any]:
-    return {"proxy": name, "seconds": seconds} | ({} if found is None else asdict(found))
+def _row(name: str, agreement: Agreement | None, seconds: float) -> dict[str, Any]:
+    return {"proxy": name, "seconds": seconds} | ({} if agreement is None else asdict(agreement))
 
 
 def _keep(

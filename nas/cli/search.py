@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from nas.study import Result
     from nas.supernets import StoredSupernet
 
-MEASURED = ("accuracy", "loss", "latency_ms", "params", "macs")
 SHOWN = 16  # most members of the front in the printed table
 
 
@@ -95,6 +94,7 @@ def search(
     from nas.cli import runs, zero_shot
     from nas.cli.sources import scored_task, table_task
     from nas.objectives import Constraint, Objective
+    from nas.search_spaces import budgets
 
     began = time.monotonic()
     objectives = [Objective.parse(text) for text in objective]
@@ -117,7 +117,7 @@ def search(
         )  # fmt: skip
         unseen = table is not None and assist is None and data is None and not zero_shot.asked(goals, None)
         shown = table_task(space) if unseen else seen()
-        shown.space.feasible([c for c in constraints if c.metric in ("params", "macs")])
+        shown.space.feasible(budgets(constraints))
         directory = out or runs.default_out(f"zero-shot-{shown.space.name}", shown.spec)
         builder = zero_shot.assisted(searcher, assist, lambda: shown, device=chosen, seed=seed or 0)
         result, front = zero_shot.search_untrained(
@@ -153,7 +153,7 @@ def search(
         run = runs.open_run(supernet)
         stored, images, members = run.stored, run.data(), run.stored.supernet.space
         directory, folder = out or supernet, run.supernet
-    members.feasible([c for c in constraints if c.metric in ("params", "macs")])  # before minutes of training
+    members.feasible(budgets(constraints))  # before minutes of training
     runs.check_space(directory, members)
     if stored is None:
         stored = trained(directory, members, images, wish, device=chosen, resume=resume)
@@ -183,14 +183,19 @@ def search(
 
 
 def check_measured(goals: Sequence[Objective | Constraint]) -> None:
-    """Refuse a goal on a metric that this search does not measure.
+    """Refuse a goal on a metric that this search does not measure, before minutes of training.
 
     Raises:
         UnknownName: Names the nearest one that it does.
     """
+    from nas.evaluation.latency import LATENCY
+    from nas.evaluation.metrics import VALIDATION
+    from nas.search_spaces import COSTS
+
+    measured = [metric.name for metric in (*VALIDATION, LATENCY, *COSTS)]
     for goal in goals:
-        if goal.metric not in MEASURED:
-            raise UnknownName("metric of a search", goal.metric, MEASURED)
+        if goal.metric not in measured:
+            raise UnknownName("metric of a search", goal.metric, measured)
 
 
 def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Racing:
@@ -199,13 +204,13 @@ def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) 
     Raises:
         UsageError: Images cannot decide it, or a bound could make a loser the winner.
     """
-    from nas.evaluation.population.racing import COSTS, Racing
+    from nas.evaluation.population.racing import Racing
+    from nas.search_spaces import COST_NAMES, COSTS
 
     for bound in constraints:
-        if bound.metric not in COSTS:
-            raise UsageError(
-                f"--racing may stop those who meet {bound}; use bounds on params and macs, or leave it out"
-            )
+        if bound.metric not in COST_NAMES:
+            costs = " and ".join(cost.name for cost in COSTS)
+            raise UsageError(f"--racing may stop those who meet {bound}; use bounds on {costs}, or leave it out")
     return Racing(tuple(objectives))
 
 
@@ -260,15 +265,18 @@ def _report(
 ) -> None:  # fmt: skip
     """Write search.json and front.png, print the front."""
     from nas.cli import runs
-    from nas.reports import search as report
+    from nas.evaluation.metrics import DECLARED
+    from nas.reports.document import search_document
+    from nas.reports.front_picture import draw_front
+    from nas.reports.front_table import front_table
 
     tested = {trial.number: trial for trial in front}
     trials = [tested.get(trial.number, trial) for trial in result.trials]
-    document = report.search_document(
+    document = search_document(
         trials, objectives, constraints, out=directory, wall_s=wall_s, new=result.new, exhausted=result.exhausted
     )
     document |= facts
-    report.draw_front(trials, front, objectives, directory / runs.PICTURE)
+    draw_front(trials, front, objectives, directory / runs.PICTURE, metrics=DECLARED)
     write_json(directory / runs.SEARCH, document)
     best = document["best"]
     stopped = f", {document['stopped']} stopped early" if document["stopped"] else ""
@@ -278,7 +286,7 @@ def _report(
         document,
         as_json=as_json,
         human=[
-            report.front_table(front, objectives, constraints, limit=SHOWN),
+            front_table(front, objectives, constraints, metrics=DECLARED, limit=SHOWN),
             f"best {best['digest']}: {best['metrics']['test_accuracy']:.2%} of test images right, which no search saw",
             f"{spent}; {directory / runs.PICTURE} shows the front",
             f"take one along: nas export {directory} --arch best",

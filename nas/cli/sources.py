@@ -54,11 +54,11 @@ def table_task(space: str | None) -> ScoredTask:
     """
     import torch
 
-    from nas.evaluation.tabular.registry import own_space
+    from nas.evaluation.tabular.registry import benchmark_space
 
     if space is None:
         raise UsageError("--space is missing; for example: nas search --space nasbench201 --table FILE")
-    return ScoredTask(own_space(space), torch.zeros(0), torch.zeros(0, dtype=torch.long), "table")
+    return ScoredTask(benchmark_space(space), torch.zeros(0), torch.zeros(0, dtype=torch.long), "table")
 
 
 def scored_task(
@@ -148,7 +148,7 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
         UsageError: A table beside a supernet, or a space that no table is known for.
         DataError: The table is missing or damaged.
     """
-    from nas.evaluation.tabular.registry import found_table, is_own, read_table
+    from nas.evaluation.tabular.registry import default_table, is_benchmark_space, read_table
 
     if supernet is not None:
         if table is not None:
@@ -160,13 +160,13 @@ def measured_accuracies(task: ScoredTask, supernet: Path | None, table: Path | N
         return Measured(
             f"{supernet} (validation)", task, None, SupernetEvaluator(run.stored.supernet, run.data(), device=device)
         )
-    path = table or found_table(task.space, task.spec)
+    path = table or default_table(task.space, task.spec)
     if path is None:
         return None
     rows = read_table(task.space, path)
     note = (
         None
-        if is_own(task.space)
+        if is_benchmark_space(task.space)
         else f"accuracies are of the benchmark's networks, scores of preset {task.space.preset}"
     )
     return Measured(str(path), task, {arch: metrics["accuracy"] for arch, metrics in rows.items()}, note=note)

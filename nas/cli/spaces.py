@@ -110,12 +110,12 @@ def choices(space: SearchSpace) -> dict[str, list[Any]]:
 
 def text(row: dict[str, Any]) -> str:
     """A preset for people; genes with equal choices share a line, blocks beyond the first are counted, not listed."""
-    from nas.reports.search import human
+    from nas.search_spaces import COSTS
 
     lines = [
         f"{row['space']} --preset {row['preset']}: {row['summary']}",
         f"  {row['size']:,} architectures for {_task(row)} and {row['num_classes']} classes",
-        "  " + ", ".join(f"{m} {human(m, row[m][0])} to {human(m, row[m][1])}" for m in ("params", "macs")),
+        "  " + ", ".join(f"{m.name} {m.text(row[m.name][0])} to {m.text(row[m.name][1])}" for m in COSTS),
     ]
     grouped: dict[str, list[str]] = {}
     for gene, values in row["choices"].items():

@@ -125,9 +125,12 @@ def crew_of(
             f"{count} workers of {each:g} CPU each do not fit this machine, which has {cores}; use --workers "
             f"{max(1, int(cores / each))}, or smaller ones with --cpus-per-worker"
         )
-    if asynchronous and any(goal.metric == "latency_ms" for goal in goals):
+    from nas.evaluation.latency import LATENCY
+
+    if asynchronous and any(goal.metric == LATENCY.name for goal in goals):
         raise UsageError(
-            "latency_ms is measured in this process between batches, which --asynchronous does not have; leave it out"
+            f"{LATENCY.name} is measured in this process between batches, which --asynchronous does not have; "
+            "leave it out"
         )
     if gpus is None:
         gpus = float(found.startswith("cuda"))
@@ -210,8 +213,8 @@ def _with_latency(
     accuracy: Evaluator, stored: StoredSupernet, goals: Sequence[Objective | Constraint], device: str
 ) -> Evaluator:
     from nas.evaluation.combined import Combined
-    from nas.evaluation.latency import LatencyEvaluator
+    from nas.evaluation.latency import LATENCY, LatencyEvaluator
 
-    if not any(goal.metric == "latency_ms" for goal in goals):
+    if not any(goal.metric == LATENCY.name for goal in goals):
         return accuracy
     return Combined([accuracy, LatencyEvaluator(stored.supernet, device=device)])

@@ -30,7 +30,7 @@ BROOD = 12  # children of one parent, of which the best of 10 different ones is 
 
 def asked(goals: Sequence[Objective | Constraint], table: Path | None) -> bool:
     """Whether these goals need no supernet."""
-    from nas.objectives import SCORES
+    from nas.proxies import SCORES
 
     return table is not None or any(goal.metric in SCORES for goal in goals)
 
@@ -42,13 +42,17 @@ def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> 
         UnknownName: Names the nearest metric that can be had.
         UsageError: Accuracy beside proxies, without a table.
     """
-    from nas.objectives import SCORES
+    from nas.evaluation.latency import LATENCY
+    from nas.evaluation.metrics import ACCURACY, VALIDATION
+    from nas.proxies import SCORES
+    from nas.search_spaces import COST_NAMES
 
-    known = (*SCORES, "params", "macs", *(("accuracy",) if table is not None else ()))
+    known = (*SCORES, *COST_NAMES, *((ACCURACY.name,) if table is not None else ()))
+    trained = [metric.name for metric in (*VALIDATION, LATENCY)]
     for goal in goals:
-        if goal.metric in ("loss", "latency_ms") and table is not None:
-            raise UsageError(f"a table has accuracies and no {goal.metric}; leave that objective or bound out")
-        if goal.metric in ("accuracy", "loss", "latency_ms") and goal.metric not in known:
+        if goal.metric in trained and goal.metric not in known:
+            if table is not None:
+                raise UsageError(f"a table has accuracies and no {goal.metric}; leave that objective or bound out")
             raise UsageError(
                 f"a search by proxies trains nothing and has no {goal.metric}; "
                 "give --table with a benchmark's accuracies, or use --assist to put a proxy beside a supernet"
@@ -114,6 +118,7 @@ def search_untrained(
     """Search, and where a table has them add test accuracies to the front, which the search did not see."""
     from nas.cli.progress import search_bar
     from nas.evaluation.tabular.evaluator import located
+    from nas.objectives import TEST
     from nas.study import Study
 
     goals: list[Objective | Constraint] = [*objectives, *constraints]
@@ -134,7 +139,7 @@ def search_untrained(
     if not front:
         failed = sum(not trial.metrics for trial in result.trials)
         raise StudyError(f"none of {len(result.trials)} trials meets the goals, {failed} failed; the ledger says why")
-    tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith("test_")} for t in front]
+    tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith(TEST)} for t in front]
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
 
 
@@ -144,9 +149,9 @@ def _check_whole(space: SearchSpace, rows: int, table: Path) -> None:
     Raises:
         UsageError: Says which.
     """
-    from nas.evaluation.tabular.registry import is_own
+    from nas.evaluation.tabular.registry import is_benchmark_space
 
-    if not is_own(space):
+    if not is_benchmark_space(space):
         raise UsageError(
             f"{table.name} has accuracies of {space.name}'s own networks, and preset {space.preset!r} has other costs; "
             "leave --preset out"
@@ -170,7 +175,8 @@ def _evaluator(
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
     from nas.evaluation.tabular.evaluator import TableEvaluator
     from nas.evaluation.tabular.registry import read_table
-    from nas.objectives import SCORES
+    from nas.objectives import TEST
+    from nas.proxies import SCORES
     from nas.study.progress import Counters
 
     names = list(dict.fromkeys(goal.metric for goal in goals if goal.metric in SCORES))
@@ -189,7 +195,7 @@ def _evaluator(
     if table is not None:
         rows = {arch: dict(metrics) for arch, metrics in read_table(task.space, table).items()}
         _check_whole(task.space, len(rows), table)
-        seen = {arch: {k: v for k, v in m.items() if not k.startswith("test_")} for arch, m in rows.items()}
+        seen = {arch: {k: v for k, v in m.items() if not k.startswith(TEST)} for arch, m in rows.items()}
         parts.append(TableEvaluator(seen))
     counters: Counters | None = None
     if names:
@@ -204,25 +210,28 @@ def report_untrained(
 ) -> None:  # fmt: skip
     """Write search.json and front.png, print the front."""
     from nas.cli import runs
-    from nas.reports import search as report
+    from nas.evaluation.metrics import ACCURACY, DECLARED, TEST_ACCURACY
+    from nas.reports.document import search_document
+    from nas.reports.front_picture import draw_front
+    from nas.reports.front_table import front_table
 
     tested = {trial.number: trial for trial in front}
     trials = [tested.get(trial.number, trial) for trial in result.trials]
     wall_s = time.monotonic() - began
-    document = report.search_document(
+    document = search_document(
         trials, objectives, constraints, out=directory, wall_s=wall_s, new=result.new, exhausted=result.exhausted
     )
     document |= facts | {"totals": result.totals}
-    report.draw_front(trials, front, objectives, directory / runs.PICTURE)
+    draw_front(trials, front, objectives, directory / runs.PICTURE, metrics=DECLARED)
     write_json(directory / runs.SEARCH, document)
     best = document["best"]
     said = "never trained"
-    if "test_accuracy" in best["metrics"]:
-        said = f"{best['metrics']['test_accuracy']:.2%} of test images right, says the table"
-    elif "accuracy" in best["metrics"]:
-        said = f"accuracy {best['metrics']['accuracy']:.2%}, says the table"
+    if TEST_ACCURACY.name in best["metrics"]:
+        said = f"{best['metrics'][TEST_ACCURACY.name]:.2%} of test images right, says the table"
+    elif ACCURACY.name in best["metrics"]:
+        said = f"accuracy {best['metrics'][ACCURACY.name]:.2%}, says the table"
     lines: list[Any] = [
-        report.front_table(front, objectives, constraints, limit=SHOWN),
+        front_table(front, objectives, constraints, metrics=DECLARED, limit=SHOWN),
         f"best {best['digest']}: {said}",
         f"{len(trials)} trials, {result.new} of them new, in {wall_s:.0f} s",
         f"{directory / runs.PICTURE} shows the front",

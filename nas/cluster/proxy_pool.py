@@ -12,11 +12,17 @@ from torch import Tensor
 
 from nas.cluster.pool import RayEvaluator
 from nas.evaluation.proxy_evaluator import ProxyEvaluator
+from nas.proxies.proxy import ProxyLike
 from nas.search_spaces import SearchSpace, from_json
 
 
 def build_proxy_evaluator(
-    space: dict[str, Any], proxies: Sequence[str], x: NDArray[Any], y: NDArray[Any], device: str, seed: int
+    space: dict[str, Any],
+    proxies: Sequence[ProxyLike],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    device: str,
+    seed: int,
 ) -> ProxyEvaluator:
     """A `ProxyEvaluator`, in a worker; `space` is what `space.to_json()` gave, all else as for `ProxyEvaluator`."""
     images, classes = torch.from_numpy(np.array(x)), torch.from_numpy(np.array(y))
@@ -25,7 +31,7 @@ def build_proxy_evaluator(
 
 def proxy_pool(
     space: SearchSpace,
-    proxies: Sequence[str],
+    proxies: Sequence[ProxyLike],
     x: Tensor,
     y: Tensor,
     *,

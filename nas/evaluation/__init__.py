@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nas.evaluation.combined import Combined
     from nas.evaluation.latency import Latency, LatencyEvaluator, measure_latency
     from nas.evaluation.population.evaluator import SupernetEvaluator
+    from nas.evaluation.proxy_evaluator import ProxyEvaluator
+    from nas.evaluation.tabular.evaluator import TableEvaluator
 
 __all__ = [
     "PARTIAL",
@@ -25,8 +27,10 @@ __all__ = [
     "LatencyEvaluator",
     "Metrics",
     "Outcome",
+    "ProxyEvaluator",
     "StreamingEvaluator",
     "SupernetEvaluator",
+    "TableEvaluator",
     "Totals",
     "measure_latency",
 ]
@@ -35,7 +39,9 @@ _HOMES = {
     "Combined": "nas.evaluation.combined",
     "Latency": "nas.evaluation.latency",
     "LatencyEvaluator": "nas.evaluation.latency",
+    "ProxyEvaluator": "nas.evaluation.proxy_evaluator",
     "SupernetEvaluator": "nas.evaluation.population.evaluator",
+    "TableEvaluator": "nas.evaluation.tabular.evaluator",
     "measure_latency": "nas.evaluation.latency",
 }
 

@@ -1,4 +1,4 @@
-"""Latency and peak memory, measured on this device."""
+"""Latency, measured on this device. Loads torch on use."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Metrics
+from nas.objectives import Metric
 from nas.search_spaces import Architecture
-from nas.supernets import Supernet
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nas.supernets import Supernet
+
+LATENCY = Metric("latency_ms", "min", label="latency", unit="ms", column="ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Latency:
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
     """Run with `count` threads, then with as many as before."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(before if count is None else count)
     try:
@@ -68,6 +75,8 @@ def measure_latency(
     Raises:
         UsageError: A count is not positive.
     """
+    import torch
+
     if batch < 1 or passes < 1 or (threads is not None and threads < 1):
         raise UsageError(f"batch, threads and passes must be at least 1, got {batch}, {threads} and {passes}")
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -82,7 +91,9 @@ def measure_latency(
     return Latency(statistics.median(times), times[len(times) // 10], times[(len(times) * 9) // 10], len(times))
 
 
-def _timed(network: nn.Module, x: torch.Tensor, device: str) -> float:
+def _timed(network: nn.Module, x: Tensor, device: str) -> float:
+    import torch
+
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.synchronize(device)
@@ -116,4 +127,4 @@ class LatencyEvaluator:
     def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
         """`latency_ms` of each architecture; identical ones are measured once."""
         unique = {arch: self.measure(arch).median_ms for arch in dict.fromkeys(archs)}
-        return [{"latency_ms": unique[arch]} for arch in archs]
+        return [{LATENCY.name: unique[arch]} for arch in archs]

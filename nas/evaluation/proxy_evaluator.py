@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Failure, Metrics, Outcome
 from nas.evaluation.totals import Totals
-from nas.proxies import COMBINED, Probe, parts_of, score
+from nas.proxies import Probe, resolve, score
+from nas.proxies.proxy import ProxyLike
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import network
 
@@ -32,7 +33,8 @@ class ProxyEvaluator:
 
     Args:
         space: Whose members.
-        proxies: Names, see `nas.proxies.PROXIES`; those that rank sets cannot be asked here.
+        proxies: Names, see `nas.proxies.PROXIES`; `Proxy` objects; or functions of a module, inputs and classes, whose
+            names are then those of the metrics. Rankings of sets cannot be asked here.
         x: Inputs [N, ...], images or tokens.
         y: Classes [N].
         mask: Of tokens, true for those that count.
@@ -43,24 +45,22 @@ class ProxyEvaluator:
 
     Raises:
         UnknownName: No such proxy.
-        UsageError: A proxy that ranks sets, or fewer than one repeat.
+        UsageError: A ranking of sets, a function without a name, two proxies with one name, or fewer than one repeat.
     """
 
     def __init__(
-        self, space: SearchSpace, proxies: Sequence[str], x: Tensor, y: Tensor, *, mask: Tensor | None = None,
+        self, space: SearchSpace, proxies: Sequence[ProxyLike], x: Tensor, y: Tensor, *, mask: Tensor | None = None,
         device: str = "cpu", seed: int = 0, repeats: int = 1, build: Build = build_network,
     ) -> None:  # fmt: skip
-        for name in proxies:
-            if name in COMBINED:
-                raise UsageError(f"{name} ranks a set of networks; score {', '.join(COMBINED[name])} instead")
+        self._proxies = resolve(proxies)
         if repeats < 1:
             raise UsageError(f"a score needs at least 1 initialisation, got {repeats}")
-        self._names, self._space, self._build, self._device = parts_of(proxies), space, build, device
+        self._space, self._build, self._device = space, build, device
         self._x, self._y = x.to(device), y.to(device)
         self._mask = None if mask is None else mask.to(device)
         self._seeds = range(seed, seed + repeats)
         self._known: dict[Architecture, Metrics] = {}
-        self.seconds: dict[str, list[float]] = {name: [] for name in self._names}  # of each network so far
+        self.seconds: dict[str, list[float]] = {proxy.name: [] for proxy in self._proxies}  # of each network so far
         self.totals = Totals()
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
@@ -85,15 +85,15 @@ class ProxyEvaluator:
         return Failure(f"{broken[0]} is not finite") if broken else scores
 
     def _scores(self, arch: Architecture) -> Metrics:
-        total: Metrics = dict.fromkeys(self._names, 0.0)
-        spent = dict.fromkeys(self._names, 0.0)
+        total: Metrics = dict.fromkeys(self.seconds, 0.0)
+        spent = dict.fromkeys(self.seconds, 0.0)
         for seed in self._seeds:
             model = self._build(self._space, arch, seed).to(self._device)
             with Probe(model, self._x, self._y, mask=self._mask, seed=seed) as probe:
-                found, seconds = score(probe, self._names)
-            for name in self._names:
-                total[name] += found[name] / len(self._seeds)
+                scores, seconds = score(probe, self._proxies)
+            for name in scores:
+                total[name] += scores[name] / len(self._seeds)
                 spent[name] += seconds[name]
-        for name in self._names:
+        for name in spent:
             self.seconds[name].append(spent[name])
         return total

@@ -70,7 +70,7 @@ def read(directory: Path | None = None, *, storage: str | None = None, name: str
     space = search_spaces.from_json(attrs["space"])
     return Record(
         space,
-        tuple(Objective.parse(text) for text in attrs["objectives"]),
+        tuple(Objective.parse(text, {}) for text in attrs["objectives"]),
         tuple(Constraint.parse(text) for text in attrs["constraints"]),
         attrs,
         tuple(entries_of(study, space, where)),

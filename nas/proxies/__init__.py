@@ -1,37 +1,35 @@
 """Zero-shot scores: functions of a module and a batch, without training.
 
-What cannot be scored is NaN or infinite; wherever networks are compared it counts as the worst.
+What cannot be scored is NaN or infinite; wherever networks are compared it counts as the worst. Names are resolved on
+use: what exists can be read without torch.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-
-from torch import Tensor, nn
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from nas.errors import UnknownName, UsageError
-from nas.objectives import COMBINED
-from nas.proxies.agreement import Agreement, agreement
-from nas.proxies.az_nas import az_expressivity, az_progressivity, az_trainability
-from nas.proxies.counts import macs, params
-from nas.proxies.data_free import meco, synflow, zen
-from nas.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, zico
-from nas.proxies.gradsign import gradsign
-from nas.proxies.jacobian import epe_nas, jacob_cov, linear_regions, nwot, swap
-from nas.proxies.ntk import ntk_condition
-from nas.proxies.probe import Probe
-from nas.proxies.ranks import aggregate, ranks
-from nas.proxies.wpca import vpca, wpca
+from nas.search_spaces import COSTS
+
+if TYPE_CHECKING:
+    from nas.proxies.correlation import Agreement, agreement
+    from nas.proxies.gradient_signs import gradsign
+    from nas.proxies.principal_components import vpca, wpca
+    from nas.proxies.probe import Probe
+    from nas.proxies.proxy import Proxy, ProxyLike
+    from nas.proxies.ranking import aggregate, ranks
 
 __all__ = [
     "BASELINES",
     "COMBINED",
-    "FOR_REAL_INPUTS",
-    "FOR_TRANSFORMERS",
     "PROXIES",
+    "SCORES",
     "Agreement",
     "Probe",
+    "Proxy",
     "aggregate",
     "agreement",
     "get",
@@ -39,53 +37,66 @@ __all__ = [
     "names",
     "parts_of",
     "ranks",
+    "resolve",
     "score",
     "vpca",
     "wpca",
 ]
 
-Score = Callable[[Probe], float]
-Proxy = Callable[[nn.Module, Tensor, Tensor], float]
-
-BASELINES = ("params", "macs")  # printed beside every proxy
-FOR_TRANSFORMERS = ("wpca", "vpca")
-FOR_REAL_INPUTS = (
-    "synflow",
-    "jacob_cov",
-    "epe_nas",
-    "meco",
-    "zen",
-    "az_expressivity",
-    "az_progressivity",
-    "az_trainability",
-)
-
-PROXIES: Mapping[str, Score] = {
-    "params": params,
-    "macs": macs,
-    "gradsign": lambda probe: gradsign(probe.model, probe.x, probe.y, mask=probe.mask),
-    "wpca": lambda probe: wpca(probe.model, probe.arguments, mask=probe.mask),
-    "vpca": lambda probe: vpca(probe.model, probe.arguments, mask=probe.mask),
-    "synflow": synflow,
-    "snip": snip,
-    "grasp": grasp,
-    "fisher": fisher,
-    "grad_norm": grad_norm,
-    "jacob_cov": jacob_cov,
-    "epe_nas": epe_nas,
-    "nwot": nwot,
-    "zen": zen,
-    "l2_norm": l2_norm,
-    "plain": plain,
-    "zico": zico,
-    "meco": meco,
-    "swap": swap,
-    "ntk_condition": ntk_condition,
-    "linear_regions": linear_regions,
-    "az_expressivity": az_expressivity,
-    "az_progressivity": az_progressivity,
-    "az_trainability": az_trainability,
+# Where each proxy is declared. A new one is a function with its `Proxy` in a family's file, and a line here.
+PROXIES: Mapping[str, str] = {
+    "params": "nas.proxies.counts:PARAMS_PROXY",
+    "macs": "nas.proxies.counts:MACS_PROXY",
+    "gradsign": "nas.proxies.gradient_signs:GRADSIGN",
+    "wpca": "nas.proxies.principal_components:WPCA",
+    "vpca": "nas.proxies.principal_components:VPCA",
+    "synflow": "nas.proxies.data_free:SYNFLOW",
+    "snip": "nas.proxies.gradients:SNIP",
+    "grasp": "nas.proxies.gradients:GRASP",
+    "fisher": "nas.proxies.gradients:FISHER",
+    "grad_norm": "nas.proxies.gradients:GRAD_NORM",
+    "jacob_cov": "nas.proxies.jacobian:JACOB_COV",
+    "epe_nas": "nas.proxies.jacobian:EPE_NAS",
+    "nwot": "nas.proxies.jacobian:NWOT",
+    "zen": "nas.proxies.data_free:ZEN",
+    "l2_norm": "nas.proxies.gradients:L2_NORM",
+    "plain": "nas.proxies.gradients:PLAIN",
+    "zico": "nas.proxies.gradients:ZICO",
+    "meco": "nas.proxies.data_free:MECO",
+    "swap": "nas.proxies.jacobian:SWAP",
+    "ntk_condition": "nas.proxies.ntk:NTK_CONDITION",
+    "linear_regions": "nas.proxies.jacobian:LINEAR_REGIONS",
+    "az_expressivity": "nas.proxies.az_nas:AZ_EXPRESSIVITY",
+    "az_progressivity": "nas.proxies.az_nas:AZ_PROGRESSIVITY",
+    "az_trainability": "nas.proxies.az_nas:AZ_TRAINABILITY",
 }
+
+# Rankings of a set of networks by several proxies, see `aggregate`.
+COMBINED: Mapping[str, tuple[str, ...]] = {
+    "te_nas": ("ntk_condition", "linear_regions"),
+    "az_nas": ("az_expressivity", "az_progressivity", "az_trainability", "macs"),
+}
+
+BASELINES = tuple(cost.name for cost in COSTS)  # printed beside every proxy
+SCORES = tuple(name for name in PROXIES if name not in BASELINES)
+
+_HOMES = {
+    "Agreement": "correlation",
+    "Probe": "probe",
+    "Proxy": "proxy",
+    "aggregate": "ranking",
+    "agreement": "correlation",
+    "gradsign": "gradient_signs",
+    "ranks": "ranking",
+    "vpca": "principal_components",
+    "wpca": "principal_components",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"nas.proxies.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'nas.proxies' has no attribute {name!r}")
 
 
 def names() -> list[str]:
@@ -94,23 +105,42 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Proxy:
-    """The proxy called `name`, as a function of a module, inputs [N, ...] and classes [N].
+    """The proxy called `name`: `get("snip")(model, x, y)` is a score.
 
     Raises:
         UnknownName: There is none.
         UsageError: It ranks sets; names its parts.
     """
     if name in COMBINED:
-        raise UsageError(f"{name} ranks a set of networks by {', '.join(COMBINED[name])}; see nas.proxies.aggregate")
+        raise UsageError(
+            f"{name} ranks a set of networks and scores none alone; take its parts {', '.join(COMBINED[name])}, "
+            "and nas.proxies.aggregate for the ranking"
+        )
     if name not in PROXIES:
         raise UnknownName("proxy", name, names())
-
-    def proxy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-        """The score of a module on inputs [N, ...] and classes [N]."""
-        with Probe(model, x, y) as probe:
-            return PROXIES[name](probe)
-
+    module, _, constant = PROXIES[name].partition(":")
+    proxy: Proxy = getattr(import_module(module), constant)
     return proxy
+
+
+def resolve(wanted: Iterable[ProxyLike]) -> list[Proxy]:
+    """The proxies that are asked for, each once.
+
+    Args:
+        wanted: Names, `Proxy` objects, or functions of a module, inputs and classes.
+
+    Raises:
+        UnknownName: There is no such proxy.
+        UsageError: A name of those that rank sets, a function without a name, or two proxies with the same one.
+    """
+    from nas.proxies.proxy import Proxy, from_function
+
+    found = dict[str, Proxy]()
+    for item in wanted:
+        proxy = item if isinstance(item, Proxy) else get(item) if isinstance(item, str) else from_function(item)
+        if found.setdefault(proxy.name, proxy) is not proxy:
+            raise UsageError(f"two proxies are called {proxy.name!r}; give one of them another name")
+    return list(found.values())
 
 
 def parts_of(wanted: Iterable[str]) -> list[str]:
@@ -119,31 +149,31 @@ def parts_of(wanted: Iterable[str]) -> list[str]:
     Raises:
         UnknownName: There is no such proxy.
     """
-    found: dict[str, None] = {}
+    parts: dict[str, None] = {}
     for name in wanted:
         if name not in PROXIES and name not in COMBINED:
             raise UnknownName("proxy", name, names())
-        found |= dict.fromkeys(COMBINED.get(name, (name,)))
-    return list(found)
+        parts |= dict.fromkeys(COMBINED.get(name, (name,)))
+    return list(parts)
 
 
-def score(probe: Probe, wanted: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
+def score(probe: Probe, wanted: Iterable[ProxyLike]) -> tuple[dict[str, float], dict[str, float]]:
     """Several proxies of one probe, with what they share done once.
 
     Args:
         probe: The module and its batch.
-        wanted: Names, see `parts_of`.
+        wanted: As for `resolve`.
 
     Returns:
-        The scores, and seconds each took; what is shared counts for the first that needs it.
+        The scores by name, and seconds each took; what is shared counts for the first that needs it.
 
     Raises:
         UnknownName: There is no such proxy.
-        UsageError: A proxy cannot take this module.
+        UsageError: A proxy cannot take this module, or what `resolve` raises.
     """
-    found, seconds = dict[str, float](), dict[str, float]()
-    for name in parts_of(wanted):
+    scores, seconds = dict[str, float](), dict[str, float]()
+    for proxy in resolve(wanted):
         began = time.perf_counter()
-        found[name] = PROXIES[name](probe)  # a float, so that a GPU has finished
-        seconds[name] = time.perf_counter() - began
-    return found, seconds
+        scores[proxy.name] = proxy.score(probe)  # a float, so that a GPU has finished
+        seconds[proxy.name] = time.perf_counter() - began
+    return scores, seconds

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from nas.errors import UsageError
 from nas.proxies.norms import by_batch
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy, score_metric
 from nas.proxies.spectra import eigenvalues, spectral_norm
 from nas.proxies.watching import Watch, quiet
 
@@ -122,3 +123,8 @@ def _mean_product(back: Tensor, signs: Tensor) -> Tensor:
     back, signs = (t if t.shape[2:] == size else F.adaptive_avg_pool2d(t, size) for t in (back, signs))
     a, b = (t.movedim(1, -1).flatten(0, -2) for t in (back, signs))
     return a.T @ b / len(a)
+
+
+AZ_EXPRESSIVITY = Proxy(score_metric("az_expressivity"), az_expressivity, needs="real_inputs")
+AZ_PROGRESSIVITY = Proxy(score_metric("az_progressivity"), az_progressivity, needs="real_inputs")
+AZ_TRAINABILITY = Proxy(score_metric("az_trainability"), az_trainability, needs="real_inputs")

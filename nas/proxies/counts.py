@@ -8,7 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas.proxies.norms import by_batch
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy
 from nas.proxies.watching import Watch, quiet
+from nas.search_spaces.metrics import MACS, PARAMS
 
 
 def params(probe: Probe) -> float:
@@ -22,3 +24,7 @@ def macs(probe: Probe) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad(), quiet(probe.model), Watch(by_batch):
         functional_call(probe.model, dict(probe.leaves), inputs, tie_weights=False)
     return float(counter.get_total_flops()) / 2 / len(inputs[0])
+
+
+PARAMS_PROXY = Proxy(PARAMS, params)
+MACS_PROXY = Proxy(MACS, macs)

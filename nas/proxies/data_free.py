@@ -12,6 +12,7 @@ from torch.func import functional_call
 from nas.errors import UsageError
 from nas.proxies.norms import by_batch, left_out
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy, score_metric
 from nas.proxies.spectra import eigenvalues
 from nas.proxies.watching import Map, Watch, quiet
 
@@ -122,3 +123,8 @@ def _least_eigenvalue(rows: Tensor) -> float:
     """Of the correlations of rows [C, P]."""
     rows = F.normalize(rows.double() - rows.double().mean(1, keepdim=True))
     return float(eigenvalues(rows @ rows.T)[0])
+
+
+SYNFLOW = Proxy(score_metric("synflow"), synflow, needs="real_inputs")
+MECO = Proxy(score_metric("meco"), meco, needs="real_inputs")
+ZEN = Proxy(score_metric("zen"), zen, needs="real_inputs")

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas.errors import UsageError
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy, score_metric
 
 
 def l2_norm(probe: Probe) -> float:
@@ -97,3 +98,12 @@ def zico(probe: Probe) -> float:
 
 def _halves(part: Tensor | None, n: int) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if part is None else (part[: n // 2], part[n // 2 :])
+
+
+SNIP = Proxy(score_metric("snip"), snip)
+GRASP = Proxy(score_metric("grasp"), grasp)
+FISHER = Proxy(score_metric("fisher"), fisher)
+GRAD_NORM = Proxy(score_metric("grad_norm"), grad_norm)
+L2_NORM = Proxy(score_metric("l2_norm"), l2_norm)
+PLAIN = Proxy(score_metric("plain"), plain)
+ZICO = Proxy(score_metric("zico"), zico)

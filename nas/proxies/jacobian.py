@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nas.errors import UsageError
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy, score_metric
 
 K = 1e-5
 SWAP_SAMPLES = 16
@@ -110,3 +111,10 @@ def _codes(probe: Probe, proxy: str) -> list[Tensor]:
 def _several(probe: Probe, proxy: str) -> None:
     if len(probe.x) < 2:
         raise UsageError(f"{proxy} compares samples; give a batch of at least 2")
+
+
+JACOB_COV = Proxy(score_metric("jacob_cov"), jacob_cov, needs="real_inputs")
+EPE_NAS = Proxy(score_metric("epe_nas"), epe_nas, needs="real_inputs")
+NWOT = Proxy(score_metric("nwot"), nwot)
+SWAP = Proxy(score_metric("swap"), swap)
+LINEAR_REGIONS = Proxy(score_metric("linear_regions"), linear_regions)

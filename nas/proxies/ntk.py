@@ -11,6 +11,7 @@ from nas.errors import UsageError
 from nas.kernels.sign_accumulate import unfolded
 from nas.proxies.per_sample import PerSample, Use
 from nas.proxies.probe import Probe
+from nas.proxies.proxy import Proxy, score_metric
 from nas.proxies.spectra import eigenvalues
 from nas.proxies.watching import quiet
 
@@ -69,3 +70,6 @@ def _gram(use: Use) -> Tensor:
         rows = torch.matmul(grads, a.reshape(n, groups, -1, grads.shape[3]).mT)
     rows = rows.flatten(1).double()
     return rows @ rows.T
+
+
+NTK_CONDITION = Proxy(score_metric("ntk_condition"), ntk_condition)

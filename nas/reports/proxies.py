@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.files import replacing
+from nas.objectives import Metric, metric_of
+from nas.reports.figures import check_suffix, save
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,8 +22,19 @@ Values = NDArray[np.float64]
 COLUMNS = 4  # pictures side by side
 
 
-def agreement_table(found: Mapping[str, Agreement], seconds: Mapping[str, float], networks: int) -> Table:
-    """One row a proxy, best rank correlation first; at most 80 columns."""
+def agreement_table(
+    agreements: Mapping[str, Agreement], seconds: Mapping[str, float], networks: int, *,
+    metrics: Mapping[str, Metric], truth: Metric,
+) -> Table:  # fmt: skip
+    """One row a proxy, best rank correlation first; at most 80 columns.
+
+    Args:
+        agreements: How well each orders the networks.
+        seconds: What a network takes each.
+        networks: How many were compared.
+        metrics: What proxies are called; others by their names.
+        truth: What they are compared with.
+    """
     from rich import box
     from rich.table import Table
 
@@ -31,25 +43,35 @@ def agreement_table(found: Mapping[str, Agreement], seconds: Mapping[str, float]
         title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False,
     )  # fmt: skip
     table.add_column("proxy", no_wrap=True)
-    for name in ("Spearman", "Kendall", "partial", "top", "best/100 %", "s/net", "failed"):
+    for name in ("Spearman", "Kendall", "partial", "top", f"best/100 {truth.unit}", "s/net", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in sorted(found, key=lambda name: -(found[name].spearman or -2.0)):
-        row = found[name]
+    for name in _best_first(agreements):
+        row = agreements[name]
+        correlations = (row.spearman, row.kendall, row.partial_spearman, row.top_spearman)
         table.add_row(
-            name, *map(_rounded, (row.spearman, row.kendall, row.partial_spearman, row.top_spearman)),
-            "-" if row.best_of_100 is None else f"{100 * row.best_of_100:.2f}", f"{seconds[name]:.3f}",
+            metric_of(name, metrics).column, *map(_rounded, correlations),
+            "-" if row.best_of_100 is None else truth.text(row.best_of_100), f"{seconds[name]:.3f}",
             str(row.not_finite or ""),
         )  # fmt: skip
     return table
 
 
-def scores_table(scores: Mapping[str, Values], params: Values, seconds: Mapping[str, float]) -> Table:
-    """Without measured accuracies: the range of each score, and how far it only counts parameters (Spearman)."""
+def scores_table(
+    scores: Mapping[str, Values], params: Values, seconds: Mapping[str, float], *, metrics: Mapping[str, Metric]
+) -> Table:
+    """Without measured accuracies: the range of each score, and how far it only counts parameters (Spearman).
+
+    Args:
+        scores: [n] by proxy.
+        params: [n], parameters of each network.
+        seconds: What a network takes each.
+        metrics: What proxies are called; others by their names.
+    """
     from rich import box
     from rich.table import Table
 
-    from nas.proxies.agreement import spearman
-    from nas.proxies.ranks import ordered
+    from nas.proxies.correlation import spearman
+    from nas.proxies.ranking import ordered
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1), show_edge=False)
     table.add_column("proxy", no_wrap=True)
@@ -59,25 +81,35 @@ def scores_table(scores: Mapping[str, Values], params: Values, seconds: Mapping[
         known = column[np.isfinite(column)]
         numbers = [f"{v:.3g}" for v in np.percentile(known, [0, 50, 100])] if len(known) else ["-"] * 3
         to_params = _rounded(spearman(ordered(column), params))
-        table.add_row(name, *numbers, to_params, f"{seconds[name]:.3f}", str(len(column) - len(known) or ""))
+        failed = str(len(column) - len(known) or "")
+        table.add_row(metric_of(name, metrics).column, *numbers, to_params, f"{seconds[name]:.3f}", failed)
     return table
 
 
-def draw_scatter(scores: Mapping[str, Values], accuracy: Values, found: Mapping[str, Agreement], path: Path) -> None:
-    """Every proxy against accuracy, by rank of the score, in a file that appears complete or not at all.
+def draw_scatter(
+    scores: Mapping[str, Values], measured: Values, agreements: Mapping[str, Agreement], path: Path, *,
+    metrics: Mapping[str, Metric], truth: Metric,
+) -> None:  # fmt: skip
+    """Every proxy against what was measured, by rank of the score, in a file that appears complete or not at all.
 
     Args:
         scores: [n] by proxy; what is not finite has no point.
-        accuracy: [n], fractions.
-        found: What is written above each.
-        path: A .png file.
+        measured: [n], as recorded.
+        agreements: What is written above each.
+        path: A .png or .svg file.
+        metrics: What proxies are called; others by their names.
+        truth: What was measured.
+
+    Raises:
+        UsageError: Another suffix.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from nas.proxies.ranks import ranks
+    from nas.proxies.ranking import ranks
 
-    names = sorted(scores, key=lambda name: -(found[name].spearman or -2.0))
+    check_suffix(path)
+    names = _best_first(agreements)
     lines = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(10.0, 2.4 * lines + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
@@ -88,16 +120,20 @@ def draw_scatter(scores: Mapping[str, Values], accuracy: Values, found: Mapping[
             continue
         name = names[i]
         known = np.isfinite(scores[name])
-        axes.scatter(ranks(scores[name])[known], 100 * accuracy[known], s=5, linewidths=0, alpha=0.6)
-        failed = f" ({found[name].not_finite} failed)" if found[name].not_finite else ""
-        axes.set_title(f"{name}: {_rounded(found[name].spearman)}{failed}", fontsize=9)
+        axes.scatter(ranks(scores[name])[known], truth.factor * measured[known], s=5, linewidths=0, alpha=0.6)
+        failed = f" ({agreements[name].not_finite} failed)" if agreements[name].not_finite else ""
+        title = f"{metric_of(name, metrics).column}: {_rounded(agreements[name].spearman)}{failed}"
+        axes.set_title(title, fontsize=9)
         axes.set_xticks([])
         axes.grid(True, color="0.92", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("networks by score, best at the right; above: Spearman's correlation", fontsize=9)
-    figure.supylabel("accuracy (%)", fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    figure.supylabel(truth.axis, fontsize=9)
+    save(figure, path)
+
+
+def _best_first(agreements: Mapping[str, Agreement]) -> list[str]:
+    return sorted(agreements, key=lambda name: -(agreements[name].spearman or -2.0))
 
 
 def _rounded(value: float | None) -> str:

@@ -10,6 +10,7 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces.architecture import Architecture, Value
 from nas.search_spaces.cells import nasbench201
 from nas.search_spaces.cells.nasbench201 import NasBench201Space
+from nas.search_spaces.metrics import COST_NAMES, COSTS, budgets
 from nas.search_spaces.mobilenet import presets
 from nas.search_spaces.mobilenet.space import MobileNetSpace
 from nas.search_spaces.space import ABSENT, Cost, Gene, Indices, SearchSpace
@@ -18,6 +19,8 @@ from nas.search_spaces.transformers.flexibert import FlexiBertSpace
 
 __all__ = [
     "ABSENT",
+    "COSTS",
+    "COST_NAMES",
     "SPACES",
     "Architecture",
     "Cost",
@@ -28,6 +31,7 @@ __all__ = [
     "NasBench201Space",
     "SearchSpace",
     "Value",
+    "budgets",
     "from_json",
     "get",
 ]

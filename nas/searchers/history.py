@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 
 from nas.errors import UsageError
 from nas.objectives import Constraint, Objective
-from nas.search_spaces import Architecture, Indices, SearchSpace
+from nas.search_spaces import COST_NAMES, Architecture, Indices, SearchSpace, budgets
 from nas.search_spaces.feasible import FeasibleSet
-
-# Costs that a space knows exactly before anything is evaluated; bounds on them are budgets.
-EXACT = ("params", "macs")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Problem:
     Args:
         space: Where to search.
         objectives: At least one; each metric once.
-        constraints: Bounds; those on `EXACT` metrics are budgets, the others are judged after an evaluation.
+        constraints: Bounds; those on `COST_NAMES` metrics are budgets, the others are judged after an evaluation.
 
     Raises:
         UsageError: No objective, or one metric in two objectives.
@@ -60,8 +57,8 @@ class Problem:
         self.space = space
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
-        self.budgets = tuple(c for c in constraints if c.metric in EXACT)
-        self.measured = tuple(c for c in constraints if c.metric not in EXACT)
+        self.budgets = tuple(budgets(constraints))
+        self.measured = tuple(c for c in constraints if c.metric not in COST_NAMES)
         self._feasible: dict[tuple[Constraint, ...], FeasibleSet] = {}
 
     def within(self, rows: Indices) -> NDArray[np.bool_]:
@@ -144,7 +141,7 @@ class History:
         """
         rows = self._rows_of(trials)
         costs = self.problem.space.costs_of(rows) if trials else {}
-        exact = [{m: float(costs[m][i]) for m in EXACT} for i in range(len(trials))]
+        exact = [{m: float(costs[m][i]) for m in COST_NAMES} for i in range(len(trials))]
         read = [self._read(trial, known) for trial, known in zip(trials, exact, strict=True)]
         n, first = len(trials), len(self)
         goals, bounds = len(self.problem.objectives), len(self.problem.constraints)

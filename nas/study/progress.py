@@ -9,7 +9,7 @@ from typing import Any, final
 
 from nas.evaluation import Totals
 from nas.objectives import Constraint, Objective
-from nas.reports import search as report
+from nas.reports.selection import best
 from nas.searchers import Trial
 
 
@@ -83,7 +83,7 @@ class Meter:
     def read(self, trials: Sequence[Trial]) -> Progress:
         """Progress with these trials finished."""
         candidates = [*([] if self._best is None else [self._best]), *trials[self._seen :]]
-        self._best, self._seen = report.best(candidates, self._objectives, self._constraints), len(trials)
+        self._best, self._seen = best(candidates, self._objectives, self._constraints), len(trials)
         value = None if self._best is None else self._best.metrics[self._objectives[0].metric]
         new, seconds = len(trials) - self.before, max(self.seconds(), 1e-9)
         left = (self._total - len(trials)) * seconds / new if new > 0 else None

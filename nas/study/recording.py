@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import final
@@ -50,8 +50,8 @@ class Recorder:
         """
         costs = self._space.costs(archs)
         rows = [
-            outcome if isinstance(outcome, Failure) else self._complete(outcome, int(params), int(macs))
-            for outcome, params, macs in zip(outcomes, costs["params"], costs["macs"], strict=True)
+            outcome if isinstance(outcome, Failure) else self._complete(outcome, {n: int(costs[n][i]) for n in costs})
+            for i, outcome in enumerate(outcomes)
         ]
         with _uninterrupted():
             for arch, row in zip(archs, rows, strict=True):
@@ -60,10 +60,10 @@ class Recorder:
                 self._ledger.add(arch, metrics, error=error, batch=batch, seconds=seconds, asked=asked)
                 asked = None
 
-    def _complete(self, metrics: Metrics, params: int, macs: int) -> Metrics:
+    def _complete(self, metrics: Metrics, costs: Mapping[str, int]) -> Metrics:
         """`metrics` with the space's exact costs, as plain floats."""
         out = {name: float(value) for name, value in metrics.items()}
-        for name, exact in (("params", params), ("macs", macs)):
+        for name, exact in costs.items():
             if out.setdefault(name, float(exact)) != exact:
                 raise UsageError(
                     f"the evaluator says {name} {out[name]:,.10g}, the space {exact:,}; leave it out of the metrics"

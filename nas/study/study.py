@@ -16,7 +16,7 @@ from nas.errors import UnknownName, UsageError
 from nas.evaluation import Evaluator, StreamingEvaluator
 from nas.ledger import Identity, Ledger
 from nas.objectives import Constraint, Objective
-from nas.reports import search as report
+from nas.reports import selection
 from nas.search_spaces import SearchSpace
 from nas.searchers import Searcher, Trial
 from nas.study.ordered import InOrder, Loop
@@ -138,18 +138,18 @@ class Study:
         return self._ledger.trials
 
     def front(self, objectives: Sequence[Objective] | None = None) -> list[Trial]:
-        """The feasible trials that none dominates, see `report.front`; None means the study's own objectives."""
-        return report.front(self.trials, self.objectives if objectives is None else objectives, self.constraints)
+        """The feasible trials that none dominates, see `selection.front`; None means the study's own objectives."""
+        return selection.front(self.trials, self.objectives if objectives is None else objectives, self.constraints)
 
     @property
     def best(self) -> Trial | None:
         """The first objective's best feasible trial; None if there is none."""
-        return report.best(self.trials, self.objectives, self.constraints)
+        return selection.best(self.trials, self.objectives, self.constraints)
 
     @property
     def knee(self) -> Trial | None:
         """The front member farthest from the chord of the front; None if nothing is feasible."""
-        return report.knee(self.front(), self.objectives)
+        return selection.knee(self.front(), self.objectives)
 
     def run(self, trials: int, *, progress: Callable[[Progress], None] | None = None) -> Result:
         """Search until the ledger holds `trials` finished trials, those of earlier runs included.

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 import nas.proxies
 from nas.errors import UnknownName, UsageError
-from nas.evaluation import Failure
-from nas.evaluation.proxy_evaluator import ProxyEvaluator
+from nas.evaluation import Failure, ProxyEvaluator
+from nas.objectives import Metric
+from nas.proxies import Proxy
 from nas.search_spaces import Architecture, SearchSpace, get
 from nas.supernets import network
 
@@ -64,6 +65,17 @@ def test_what_has_no_finite_score_is_a_failure() -> None:
     evaluator = ProxyEvaluator(SPACE, ["snip"], x, y, build=build)
     assert evaluator.evaluate([SPACE.largest()]) == [Failure("snip is not finite")]
     assert math.isnan(evaluator.raw(SPACE.largest())["snip"])
+
+
+def test_own_proxies_are_metrics_under_their_names() -> None:
+    def width(model: nn.Module, x: Tensor, y: Tensor) -> float:
+        return float(model(x).shape[1])
+
+    x, y = batch()
+    own = Proxy(Metric("seeded", "max"), lambda probe: float(probe.seed))
+    (outcome,) = ProxyEvaluator(SPACE, ["snip", own, width], x, y, seed=5).evaluate([SPACE.largest()])
+    assert isinstance(outcome, dict)
+    assert (list(outcome), outcome["seeded"], outcome["width"]) == (["snip", "seeded", "width"], 5.0, 4.0)
 
 
 def test_errors() -> None:

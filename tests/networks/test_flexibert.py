@@ -18,7 +18,7 @@ from nas.networks.flexibert import (
     transform_matrices,
 )
 from nas.proxies import gradsign, vpca
-from nas.proxies.wpca import feed_forward_layers
+from nas.proxies.principal_components import feed_forward_layers
 from nas.search_spaces import Architecture, FlexiBertSpace, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS
 from nas.supernets import FlexiBert

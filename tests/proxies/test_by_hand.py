@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import nas.proxies
-from nas.proxies import PROXIES, Probe
+from nas.proxies import Probe
 from tests.proxies.two_layers import TwoLayers
 
 SEEDS = range(3)
@@ -168,7 +168,7 @@ def test_meco(maps: tuple[Maps, torch.Tensor, torch.Tensor]) -> None:
         first = weights_of(model)[0] @ image
         second = weights_of(model)[1] @ first
         expected = sum(np.linalg.eigvalsh(np.corrcoef(m))[0] for m in (first, second))
-        assert PROXIES["meco"](probe) == pytest.approx(expected, abs=1e-5)
+        assert nas.proxies.get("meco").score(probe) == pytest.approx(expected, abs=1e-5)
 
 
 def test_zen(maps: tuple[Maps, torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,9 @@ def test_zen(maps: tuple[Maps, torch.Tensor, torch.Tensor], monkeypatch: pytest.
     _, z = (torch.randn(16, 3, 4, 4, generator=source) for _ in range(2))
     moved = torch.einsum("ab,nbhw->nahw", w2 @ w1, 0.01 * z)
     with Probe(model, x, y, seed=3) as probe:
-        assert PROXIES["zen"](probe) == pytest.approx(float(moved.abs().sum((1, 2, 3)).mean().log()), rel=1e-3)
+        assert nas.proxies.get("zen").score(probe) == pytest.approx(
+            float(moved.abs().sum((1, 2, 3)).mean().log()), rel=1e-3
+        )
 
 
 def test_zen_adds_the_batch_norms_variances() -> None:
@@ -214,9 +216,9 @@ def test_az_nas(maps: tuple[Maps, torch.Tensor, torch.Tensor]) -> None:
             values = np.clip(np.linalg.eigvalsh(np.cov(rows.T, bias=True)), 0, None)
             shares = values / values.sum()
             entropies.append(-(shares * np.log(shares + 1e-8)).sum())
-        assert PROXIES["az_expressivity"](probe) == pytest.approx(sum(entropies), rel=1e-4)
-        assert PROXIES["az_progressivity"](probe) == pytest.approx(entropies[1] - entropies[0], rel=1e-3)
+        assert nas.proxies.get("az_expressivity").score(probe) == pytest.approx(sum(entropies), rel=1e-4)
+        assert nas.proxies.get("az_progressivity").score(probe) == pytest.approx(entropies[1] - entropies[0], rel=1e-3)
         signs = torch.randint(0, 2, (6, 4, 4, 4), generator=torch.Generator().manual_seed(3)) * 2.0 - 1
         signs = signs.movedim(1, -1).reshape(-1, 4).double().numpy()
         norm = np.linalg.norm((signs @ w2).T @ signs / len(signs), 2)
-        assert PROXIES["az_trainability"](probe) == pytest.approx(2 - norm - 1 / (norm + 1e-6), rel=1e-4)
+        assert nas.proxies.get("az_trainability").score(probe) == pytest.approx(2 - norm - 1 / (norm + 1e-6), rel=1e-4)

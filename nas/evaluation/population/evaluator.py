@@ -22,11 +22,11 @@ from nas.evaluation.population.malloc import HeapLimit
 from nas.evaluation.population.memory_budget import default_budget, partition, smallest_budget
 from nas.evaluation.population.passes import Population, cost_matrix
 from nas.evaluation.population.prefix_cache import PrefixCache
-from nas.evaluation.population.racing import COSTS, Racing
+from nas.evaluation.population.racing import Racing
 from nas.evaluation.population.scores import Scores
 from nas.evaluation.population.trie import EXACT, Sharing, build_trie
 from nas.evaluation.totals import Totals
-from nas.search_spaces import Architecture, SearchSpace
+from nas.search_spaces import COST_NAMES, Architecture, SearchSpace
 from nas.supernets import Statistics, Supernet, calibrate, calibration_batch, equal_parts
 from nas.supernets.training import check_fits
 
@@ -152,7 +152,8 @@ class SupernetEvaluator:
             folding=self._sharing.folding,
         )
         scores, costs = Scores(len(archs), self._labels), self._supernet.space.costs(archs)
-        names = [o.metric for o in self._racing.objectives if o.metric in COSTS] if self._racing is not None else []
+        objectives = () if self._racing is None else self._racing.objectives
+        names = [objective.metric for objective in objectives if objective.metric in COST_NAMES]
         first = len(self._calibration)
         with self._autocast():
             population.calibrate(range(first))

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from nas.errors import UsageError
+from nas.evaluation.metrics import VALIDATION
 from nas.evaluation.population.scores import Scores
-from nas.objectives import METRICS, Objective
+from nas.objectives import Metric, Objective
+from nas.search_spaces import COSTS
 
-SCORED, COSTS = ("accuracy", "loss"), ("params", "macs")
 MIN_IMAGES, MIN_DISAGREEMENTS = 30, 8  # below, the normal approximation says nothing
 
 
@@ -43,20 +44,19 @@ class Racing:
     rounds: int = 8
 
     def __post_init__(self) -> None:
-        scored = [o for o in self.objectives if o.metric in SCORED]
+        known = {metric.name: metric for metric in (*VALIDATION, *COSTS)}
         for objective in self.objectives:
-            if objective.metric not in SCORED + COSTS:
+            if objective.metric not in known:
                 raise UsageError(
-                    f"racing cannot judge by {objective.metric!r}; use accuracy or loss, with params or macs, "
+                    f"racing cannot judge by {objective.metric!r}; use {_names(VALIDATION)}, with {_names(COSTS)}, "
                     "or leave racing out"
                 )
-            if objective.direction != METRICS[objective.metric]:
-                raise UsageError(
-                    f"racing cannot run {objective}; it looks for {METRICS[objective.metric]}:{objective.metric}"
-                )
-        if len(scored) != 1:
+            direction = known[objective.metric].direction
+            if objective.direction != direction:
+                raise UsageError(f"racing cannot run {objective}; it looks for {direction}:{objective.metric}")
+        if len(_decided_by_images(self.objectives)) != 1:
             raise UsageError(
-                f"racing needs exactly one objective that images decide, accuracy or loss, got "
+                f"racing needs exactly one objective that images decide, {_names(VALIDATION)}, got "
                 f"{', '.join(map(str, self.objectives))}; change the objectives, or leave racing out"
             )
         if self.keep < 1 or self.rounds < 2 or not 0.5 < self.confidence < 1:
@@ -76,7 +76,7 @@ class Racing:
         seen, total = scores.counts[active[0]], scores.right.shape[1]
         if seen == total or seen < MIN_IMAGES:
             return []
-        metric = next(o.metric for o in self.objectives if o.metric in SCORED)
+        (metric,) = _decided_by_images(self.objectives)
         values = scores.right[active, :seen].float() if metric == "accuracy" else -scores.losses[active, :seen]
         ahead = self._surely_ahead(values, total)
         if metric == "accuracy":
@@ -104,6 +104,15 @@ class Racing:
         error = torch.sqrt(variance * (1 - n / total) / n)
         z = NormalDist().inv_cdf(1 - (1 - self.confidence) / (self.rounds - 1))
         return mean > z * error
+
+
+def _decided_by_images(objectives: Sequence[Objective]) -> list[str]:
+    names = [metric.name for metric in VALIDATION]
+    return [objective.metric for objective in objectives if objective.metric in names]
+
+
+def _names(metrics: Sequence[Metric]) -> str:
+    return " or ".join(metric.name for metric in metrics)
 
 
 def _disagreements(right: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import lzma
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -24,23 +23,13 @@ class TableEvaluator:
 
     Args:
         rows: The metrics of each architecture.
-        seconds: What an evaluation of an architecture would have cost; the sum is in `simulated_s`. None: nothing.
-        wait: Whether to take that long really, as a stand-in for training.
     """
 
-    def __init__(
-        self, rows: Rows, *, seconds: Callable[[Architecture], float] | None = None, wait: bool = False
-    ) -> None:
-        self._rows, self._seconds, self._wait = rows, seconds, wait
-        self.simulated_s = 0.0
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Outcome]:
-        """The metrics of each architecture; identical ones of a call cost once."""
-        if self._seconds is not None:
-            cost = sum(self._seconds(arch) for arch in dict.fromkeys(archs) if arch in self._rows)
-            self.simulated_s += cost
-            if self._wait:
-                time.sleep(cost)
+        """The metrics of each architecture."""
         return [
             dict(self._rows[arch]) if arch in self._rows else Failure(f"{arch.digest} is not in the table")
             for arch in archs
@@ -53,9 +42,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     Raises:
         DataError: There is no such file, it is damaged, or it lacks a column; names the nearest.
     """
-    found = located(path)
+    file_path = located(path)
     try:
-        with (lzma.open if found.suffix == ".xz" else open)(found, "rt", encoding="utf-8", newline="") as file:
+        with (lzma.open if file_path.suffix == ".xz" else open)(file_path, "rt", encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             for column in columns:
                 if column not in (reader.fieldnames or ()):
@@ -86,7 +75,7 @@ def located(path: Path) -> Path:
     Raises:
         DataError: There is none.
     """
-    found = files.locate(str(path), usage="--table FILE")
-    if not found.is_file():
+    file_path = files.locate(str(path), usage="--table FILE")
+    if not file_path.is_file():
         raise DataError(f"{path} is no file")
-    return found
+    return file_path

@@ -11,9 +11,14 @@ from typing import Any
 from nas.errors import DataError, UsageError
 from nas.evaluation.evaluator import Metrics
 from nas.evaluation.tabular.evaluator import read_json
+from nas.objectives import Metric
 from nas.search_spaces import Architecture, FlexiBertSpace, Value
 
 TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
+GLUE = tuple(
+    Metric(f"glue_{task}", "max", label=f"GLUE {task}", unit="%", factor=100.0, column=task, detail=True)
+    for task in TASKS
+)
 _OPERATIONS: Mapping[tuple[str, Value], str] = {
     ("SA", "SDP"): "sdp", ("SA", "WMA"): "wma", ("LT", "DFT"): "dft", ("LT", "DCT"): "dct",
     ("DSC", 5): "conv5", ("DSC", 9): "conv9",
@@ -36,11 +41,11 @@ def flexibert_table(space: FlexiBertSpace, path: Path) -> dict[Architecture, Met
     rows = read_json(path)
     if not isinstance(rows, list):
         raise DataError(f"{path.name}: a table of encoders is a list, this is {type(rows).__name__}")
-    found: dict[Architecture, list[Metrics]] = {}
+    trainings: dict[Architecture, list[Metrics]] = {}
     for number, row in enumerate(rows):
         at = f"{path.name}, entry {number}"
-        found.setdefault(_encoder(space, row, at), []).append(_scores(row, at))
-    return {arch: {name: fmean(run[name] for run in runs) for name in runs[0]} for arch, runs in found.items()}
+        trainings.setdefault(_encoder(space, row, at), []).append(_scores(row, at))
+    return {arch: {name: fmean(run[name] for run in runs) for name in runs[0]} for arch, runs in trainings.items()}
 
 
 def _encoder(space: FlexiBertSpace, row: Any, at: str) -> Architecture:
@@ -64,13 +69,13 @@ def _encoder(space: FlexiBertSpace, row: Any, at: str) -> Architecture:
 
 def _scores(row: Any, at: str) -> Metrics:
     names = {"accuracy": "glue"} | {f"glue_{task}": task for task in TASKS}
-    found = {}
+    scores = {}
     for metric, name in names.items():
         value = _field(row, at, "scores", name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise DataError(f"{at}: the score {name!r} is {value!r}, not a number")
-        found[metric] = value / 100
-    return found
+        scores[metric] = value / 100
+    return scores
 
 
 def _field(value: Any, at: str, *names: str) -> Any:

@@ -36,12 +36,12 @@ def nasbench201_table(space: NasBench201Space, path: Path, columns: Mapping[str,
         if len(row["ops"]) != len(EDGES) or not set(row["ops"]) <= _POSITIONS.keys():
             raise DataError(f"{path.name}: {row['ops']!r} in column 'ops'; a cell is {len(EDGES)} digits of 0 to 4")
     indices = np.array([[_POSITIONS[digit] for digit in row["ops"]] for row in rows], dtype=np.int16)
-    found = {}
+    table = {}
     for arch, row in zip(space.architectures(indices.reshape(-1, len(EDGES))), rows, strict=True):
         metrics = {name: _number(row[column], path, column) for name, column in columns.items()}
         if all(map(math.isfinite, metrics.values())):
-            found[arch] = {name: v / 100 if name.endswith("accuracy") else v for name, v in metrics.items()}
-    return found
+            table[arch] = {name: v / 100 if name.endswith("accuracy") else v for name, v in metrics.items()}
+    return table
 
 
 def _number(text: str, path: Path, column: str) -> float:

@@ -20,28 +20,28 @@ CIFAR10 = {"accuracy": "c10_val_200ep", "test_accuracy": "c10_test_200ep"}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class BenchmarkTable:
     """How a space's table is read.
 
     Args:
         read: Metrics by architecture, of a space and a path.
-        usual: Where it is below NAS_DATA_DIR.
+        default_path: Where it is below NAS_DATA_DIR.
         task: What it was measured on, for people.
         fits: Whether a space is of a task like that.
         data: How --data begins where it is that task.
-        own: The space of the benchmark's own networks.
+        benchmark_space: The space of the networks that were measured.
     """
 
     read: Callable[[Any, Path], Mapping[Architecture, Metrics]]
-    usual: Path
+    default_path: Path
     task: str
     fits: Callable[[Any], bool]
     data: str
-    own: Callable[[], SearchSpace]
+    benchmark_space: Callable[[], SearchSpace]
 
 
-TABLES: Mapping[type[SearchSpace], Table] = {
-    NasBench201Space: Table(
+TABLES: Mapping[type[SearchSpace], BenchmarkTable] = {
+    NasBench201Space: BenchmarkTable(
         lambda space, path: nasbench201_table(space, path, CIFAR10),
         Path("nas/nb201_full.csv.xz"),
         "CIFAR-10, 32x32 images of 3 channels in 10 classes",
@@ -49,7 +49,7 @@ TABLES: Mapping[type[SearchSpace], Table] = {
         "cifar10:",
         lambda: nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset="full"),
     ),
-    FlexiBertSpace: Table(
+    FlexiBertSpace: BenchmarkTable(
         flexibert_table,
         Path("nas/flexibert_250.json"),
         "GLUE",
@@ -83,7 +83,7 @@ def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]
     return rows
 
 
-def own_space(name: str) -> SearchSpace:
+def benchmark_space(name: str) -> SearchSpace:
     """The space of the networks that a benchmark's table was measured on.
 
     Args:
@@ -94,14 +94,14 @@ def own_space(name: str) -> SearchSpace:
     """
     for kind, table in TABLES.items():
         if kind.name == name:
-            return table.own()
+            return table.benchmark_space()
     raise _no_table(name)
 
 
-def is_own(space: SearchSpace) -> bool:
+def is_benchmark_space(space: SearchSpace) -> bool:
     """Whether these are the benchmark's own networks, and not smaller or larger ones of the same cells."""
     table = TABLES.get(type(space))
-    return table is not None and space.preset == table.own().preset
+    return table is not None and space.preset == table.benchmark_space().preset
 
 
 def _no_table(name: str) -> UsageError:
@@ -109,7 +109,7 @@ def _no_table(name: str) -> UsageError:
     return UsageError(f"no benchmark table is known for space {name!r}; there are some for {known}")
 
 
-def found_table(space: SearchSpace, data: str) -> Path | None:
+def default_table(space: SearchSpace, data: str) -> Path | None:
     """The table of this space's own networks and of these data below NAS_DATA_DIR, if it is there.
 
     Args:
@@ -117,8 +117,8 @@ def found_table(space: SearchSpace, data: str) -> Path | None:
         data: As --data has it.
     """
     table, folder = TABLES.get(type(space)), data_folder()
-    if table is None or not is_own(space) or not data.startswith(table.data) or folder is None:
+    if table is None or folder is None or not data.startswith(table.data):
         return None
-    if not table.fits(space):
+    if not is_benchmark_space(space) or not table.fits(space):
         return None
-    return table.usual if (folder / table.usual).is_file() else None
+    return table.default_path if (folder / table.default_path).is_file() else None

@@ -15,32 +15,12 @@ A, B = SPACES["learned"].smallest(), SPACES["learned"].largest()
 
 def test_it_answers_from_its_rows_in_order() -> None:
     rows = {A: {"accuracy": 0.5}}
-    found = TableEvaluator(rows).evaluate([B, A, A])
-    assert found == [Failure(f"{B.digest} is not in the table"), {"accuracy": 0.5}, {"accuracy": 0.5}]
-    answer = found[1]
+    outcomes = TableEvaluator(rows).evaluate([B, A, A])
+    assert outcomes == [Failure(f"{B.digest} is not in the table"), {"accuracy": 0.5}, {"accuracy": 0.5}]
+    answer = outcomes[1]
     assert isinstance(answer, dict)
     answer["accuracy"] = 0.0
     assert rows[A] == {"accuracy": 0.5}  # what it hands out is the caller's
-
-
-def test_time_is_added_up_once_for_each_architecture_of_a_call() -> None:
-    evaluator = TableEvaluator({A: {}, B: {}}, seconds=lambda arch: 2.0 if arch == A else 3.0)
-    assert evaluator.simulated_s == 0
-    evaluator.evaluate([A, A, B])
-    evaluator.evaluate([A])
-    assert evaluator.simulated_s == 7
-    other = TableEvaluator({A: {}}, seconds=lambda arch: 2.0)
-    other.evaluate([B])
-    assert other.simulated_s == 0  # what is not in the table cannot cost
-
-
-def test_it_waits_only_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-    monkeypatch.setattr("time.sleep", waited.append)
-    TableEvaluator({A: {}}, seconds=lambda arch: 2.0).evaluate([A])
-    assert waited == []
-    TableEvaluator({A: {}}, seconds=lambda arch: 2.0, wait=True).evaluate([A])
-    assert waited == [2.0]
 
 
 @pytest.mark.parametrize("packed", [False, True])

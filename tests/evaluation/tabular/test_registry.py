@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import DataError, UsageError
-from nas.evaluation.tabular.registry import found_table, read_table
+from nas.evaluation.tabular.registry import default_table, read_table
 from nas.search_spaces import get
 
 CIFAR = {"input_size": 32, "in_channels": 3, "num_classes": 10}
@@ -30,8 +30,8 @@ def test_a_table_is_found_for_its_own_networks_and_data_alone(tmp_path: Path, mo
     (tmp_path / "nas" / "nb201_full.csv.xz").write_bytes(b"")
     monkeypatch.setenv("NAS_DATA_DIR", str(tmp_path))
     space, tiny = get("nasbench201", **CIFAR), get("nasbench201", **CIFAR, preset="tiny")
-    assert found_table(space, "cifar10:images.tar") == Path("nas/nb201_full.csv.xz")
-    assert found_table(space, "npz:svhn.npz") is None
-    assert found_table(tiny, "cifar10:images.tar") is None
+    assert default_table(space, "cifar10:images.tar") == Path("nas/nb201_full.csv.xz")
+    assert default_table(space, "npz:svhn.npz") is None
+    assert default_table(tiny, "cifar10:images.tar") is None
     monkeypatch.delenv("NAS_DATA_DIR")
-    assert found_table(space, "cifar10:images.tar") is None
+    assert default_table(space, "cifar10:images.tar") is None

@@ -14,6 +14,7 @@ from nas.kernels.sign_accumulate import conv2d_signs, linear_signs
 from nas.proxies.checks import check_batch, check_classes, check_logits
 from nas.proxies.norms import by_own_map
 from nas.proxies.per_sample import PerSample, Use
+from nas.proxies.proxy import Proxy, score_metric
 from nas.proxies.watching import Watch, quiet
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -136,3 +137,6 @@ def _weights(model: nn.Module) -> list[Tensor]:
             )
         found |= {} if weight is None else {weight: None}
     return list(found)
+
+
+GRADSIGN = Proxy(score_metric("gradsign"), lambda probe: gradsign(probe.model, probe.x, probe.y, mask=probe.mask))

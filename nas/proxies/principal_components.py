@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import UsageError
+from nas.proxies.proxy import Proxy, score_metric
 from nas.proxies.spectra import eigenvalues
 from nas.proxies.watching import RealInputs, quiet
 
@@ -167,3 +168,11 @@ def _moments(layers: list[nn.Linear], mask: Tensor | None) -> Iterator[list[_Mom
         for layer, moments in zip(layers, found, strict=True):
             hooks.callback(layer.register_forward_hook(taker(moments), with_kwargs=True).remove)
         yield found
+
+
+WPCA = Proxy(
+    score_metric("wpca"), lambda probe: wpca(probe.model, probe.arguments, mask=probe.mask), needs="feed_forward_blocks"
+)
+VPCA = Proxy(
+    score_metric("vpca"), lambda probe: vpca(probe.model, probe.arguments, mask=probe.mask), needs="feed_forward_blocks"
+)

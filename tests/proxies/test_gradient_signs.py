@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+import nas.proxies
 from nas.errors import UsageError
 from nas.networks.nasbench201 import NasBench201
-from nas.proxies import PROXIES, Probe, gradsign
-from nas.proxies.gradsign import _together, one_by_one, sign_counts
+from nas.proxies import Probe, gradsign
+from nas.proxies.gradient_signs import _together, one_by_one, sign_counts
 from nas.search_spaces.cells import nasbench201
 
 
@@ -302,4 +303,4 @@ def test_a_mask_hides_tokens() -> None:
     assert gradsign(model, torch.where(mask, 49 - x, x), Y, mask=mask) != expected
     assert total(one_by_one(model, x, Y, mask)[1]) == pytest.approx(expected, rel=1e-3)
     with Probe(model, x, Y, mask=mask) as probe:
-        assert PROXIES["gradsign"](probe) == expected
+        assert nas.proxies.get("gradsign").score(probe) == expected

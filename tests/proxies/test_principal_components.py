@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from nas.errors import UsageError
 from nas.proxies import vpca, wpca
-from nas.proxies.wpca import directions, feed_forward_layers, spectra_of
-from tests.proxies.test_gradsign import TorchTransformer, Transformer
+from nas.proxies.principal_components import directions, feed_forward_layers, spectra_of
+from tests.proxies.test_gradient_signs import TorchTransformer, Transformer
 
 
 def by_svd(rows: Tensor, eta: float) -> int:

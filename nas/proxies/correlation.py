@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from nas.errors import UsageError
-from nas.proxies.ranks import ordered
+from nas.proxies.ranking import ordered
 
 TOP = 0.1  # share of the best
 DRAWS, DRAWN = 500, 100
