@@ -8,6 +8,7 @@ NasError
 ├── CheckpointError     a checkpoint that is missing, truncated or foreign
 ├── WriteError          a file that cannot be written; names it
 ├── Diverged            a loss that is not finite
+├── ClusterError        a Ray cluster that does not answer or does not start
 ├── WorkersLost         worker processes that die again and again
 ├── ExportError         an exported network that does not reproduce the supernet
 └── StudyError          a ledger that is locked by another driver or belongs to another search
@@ -16,13 +17,27 @@ NasError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 class NasError(Exception):
-    """Root of all errors that a user can cause; its text is one line that says what to do."""
+    """Root of all errors that a user can cause; its text is one line that says what to do.
+
+    Every subclass travels between processes, whatever arguments it takes.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., NasError], tuple[type[NasError], tuple[Any, ...], dict[str, Any]]]:
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(cls: type[NasError], args: tuple[Any, ...], attributes: dict[str, Any]) -> NasError:
+    """The error with this text and these attributes; its own `__init__` would want what the text was made of."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class UsageError(NasError):
@@ -92,6 +107,10 @@ class WriteError(NasError):
 
 class Diverged(NasError):
     """Training met a loss that is not finite."""
+
+
+class ClusterError(NasError):
+    """No Ray cluster answers at an address, or none starts on this machine."""
 
 
 class WorkersLost(NasError):

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 
 from nas import errors
-from nas.errors import InfeasibleBudget, NasError, UnknownName, UsageError
+from nas.cli.common import FAILURE, WRONG_USE, described
+from nas.errors import InfeasibleBudget, NasError, UnknownName, UsageError, WriteError
 
 
 def test_every_error_is_a_nas_error() -> None:
@@ -12,6 +16,31 @@ def test_every_error_is_a_nas_error() -> None:
     assert all(issubclass(cls, NasError) for cls in classes)
     assert issubclass(UnknownName, UsageError)
     assert not issubclass(InfeasibleBudget, UsageError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InfeasibleBudget("macs", 3e6, 4_000_000),
+        UnknownName("space", "mobilnet", ["mobilenet"]),
+        WriteError(Path("file"), "no space left"),
+        errors.Diverged("the loss became nan"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_travel_between_processes(error: NasError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+
+
+def test_every_class_is_in_the_tree_and_has_its_exit_status() -> None:
+    for name, cls in vars(errors).items():
+        if isinstance(cls, type) and issubclass(cls, NasError):
+            assert name in str(errors.__doc__)
+            error = cls.__new__(cls, "text")
+            assert described(error) == ("text", WRONG_USE if issubclass(cls, UsageError) else FAILURE)
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:

@@ -161,7 +161,8 @@ def opened(
         budget_bytes: Of each evaluator, see `SupernetEvaluator`.
 
     Raises:
-        NasError: No cluster answers, or it has no room for a worker.
+        ClusterError: No cluster answers.
+        UsageError: It has no room for a worker.
     """
     from nas.evaluation.population.evaluator import SupernetEvaluator
     from nas.study.progress import Counters
@@ -191,7 +192,8 @@ def started(crew: Crew, start: Callable[[], RayEvaluator]) -> Iterator[tuple[Lat
         start: Makes the pool.
 
     Raises:
-        NasError: No cluster answers, or it has no room for a worker.
+        ClusterError: No cluster answers.
+        UsageError: It has no room for a worker.
     """
     from nas.cluster.connection import knock
     from nas.study.progress import Counters

@@ -64,7 +64,7 @@ class Worker:
         try:
             before = _totals(self._evaluator)
             outcomes = list(self._evaluator.evaluate(archs))
-            added = _difference(_totals(self._evaluator), before)
+            added = _totals(self._evaluator) - before
             if len(outcomes) != len(archs):
                 raise RuntimeError(f"the evaluator gave {len(outcomes)} outcomes for {len(archs)} architectures")
         except Exception as error:  # whatever it is, the driver decides
@@ -117,13 +117,3 @@ def _return_freed_memory() -> None:
 
 def _totals(evaluator: Evaluator) -> Totals:
     return evaluator.totals if isinstance(evaluator, Counted) else Totals()
-
-
-def _difference(now: Totals, before: Totals) -> Totals:
-    return Totals(
-        now.architectures - before.architectures,
-        now.seconds - before.seconds,
-        now.macs_alone - before.macs_alone,
-        now.macs_shared - before.macs_shared,
-        now.macs_raced - before.macs_raced,
-    )

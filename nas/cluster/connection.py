@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nas.errors import NasError, UsageError
+from nas.errors import ClusterError, UsageError
+from nas.files import reason
 
 ANSWER_S = 5.0  # for a cluster to accept a connection
 
@@ -27,7 +28,8 @@ def connected(address: str | None, *, cpus: int, purpose: str) -> Iterator[Any]:
         purpose: What Ray is needed for, to begin a message with.
 
     Raises:
-        NasError: Ray is missing, or no cluster answers.
+        UsageError: Ray is missing.
+        ClusterError: No cluster answers, or none starts here.
     """
     try:
         import ray
@@ -52,9 +54,8 @@ def _start(ray: Any, address: str | None, cpus: int) -> None:
         else:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        where = f"no Ray cluster at {address}: {reason}; start one with 'ray start --head', or leave out --ray"
-        raise UsageError(where if address else f"Ray does not start here: {reason}") from None
+        where = f"no Ray cluster at {address}: {reason(error)}; start one with 'ray start --head', or leave out --ray"
+        raise ClusterError(where if address else f"Ray does not start here: {reason(error)}") from None
     if callable(terminated) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminated)  # Ray puts its own in the place of whatever there was
 
@@ -63,7 +64,7 @@ def knock(address: str) -> None:
     """Refuse an address where nothing listens; Ray itself would try for minutes.
 
     Raises:
-        NasError: Nothing does; names the address.
+        ClusterError: Nothing does; names the address.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not port.isdecimal():  # "auto", or what else Ray understands
@@ -71,6 +72,6 @@ def knock(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
     except (OSError, OverflowError) as error:
-        raise NasError(
+        raise ClusterError(
             f"no Ray cluster answers at {address} ({error}); start one with 'ray start --head', or leave out --ray"
         ) from None

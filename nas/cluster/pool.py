@@ -64,8 +64,9 @@ class RayEvaluator:
         patience_s: How long to wait while no worker at all finds a place in the cluster.
 
     Raises:
-        UsageError: Ray is missing, no cluster answers or has room for a worker, or a setting is out of range.
-        NasError: The evaluator cannot be built.
+        UsageError: Ray is missing, the cluster has no room for a worker, the evaluator cannot be built as asked, or a
+            setting is out of range.
+        ClusterError: No cluster answers.
         WorkersLost: All workers die while they start.
     """
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas import errors
 from nas.cluster.connection import connected
 from nas.data import ImageData
 from nas.errors import CheckpointError, NasError, UsageError, WorkersLost
@@ -69,7 +68,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
-        self._error: tuple[str, str] | None = None
+        self._error: NasError | None = None
         self._stopped = False
 
     def report(self, progress: Progress) -> bool:
@@ -77,15 +76,15 @@ class Mailbox:
         self._progress = progress
         return self._stopped
 
-    def fail(self, kind: str, text: str) -> None:
-        """Take an error that a user can cause: its class and its line."""
-        self._error = kind, text
+    def fail(self, error: NasError) -> None:
+        """Take an error that a user can cause."""
+        self._error = error
 
     def stop(self) -> None:
         """Ask the workers to stop."""
         self._stopped = True
 
-    def news(self) -> tuple[Progress | None, tuple[str, str] | None]:
+    def news(self) -> tuple[Progress | None, NasError | None]:
         """The newest progress, and the error."""
         return self._progress, self._error
 
@@ -166,7 +165,7 @@ def _until_done(
         if failure is None:
             break
         if told is not None:
-            raise _error_of(*told)
+            raise told
         failures = 0 if _stamp(path) != newest else failures + 1
         newest = _stamp(path)
         if failures == FAILURES:
@@ -259,8 +258,8 @@ def _work(config: dict[str, Any]) -> None:
             diverse=job.diverse, checkpoint_s=job.checkpoint_s,
         )  # fmt: skip
     except NasError as error:
-        ray.get(mailbox.fail.remote(type(error).__name__, str(error)))
-        raise RuntimeError(str(error)) from None  # not every error of ours survives pickling
+        ray.get(mailbox.fail.remote(error))
+        raise
 
 
 def _reporter(ray: Any, mailbox: Any) -> Callable[[Progress], None]:
@@ -295,12 +294,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def _error_of(kind: str, text: str) -> NasError:
-    """A worker's error again, of its class where that takes a text alone."""
-    known: tuple[type[NasError], ...] = (errors.CheckpointError, errors.DataError, errors.Diverged, errors.UsageError)
-    return {cls.__name__: cls for cls in known}.get(kind, NasError)(text)
 
 
 def _reason(failure: Exception) -> str:

@@ -33,6 +33,16 @@ class Totals:
             self.macs_raced + other.macs_raced,
         )
 
+    def __sub__(self, earlier: Totals) -> Totals:
+        """What was done since `earlier`."""
+        return Totals(
+            self.architectures - earlier.architectures,
+            self.seconds - earlier.seconds,
+            self.macs_alone - earlier.macs_alone,
+            self.macs_shared - earlier.macs_shared,
+            self.macs_raced - earlier.macs_raced,
+        )
+
     def to_json(self) -> dict[str, float]:
         """With speed (architectures a second) and shares of `macs_alone` in 0..1; 0 where nothing was done."""
         return {

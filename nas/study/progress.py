@@ -74,11 +74,7 @@ class Meter:
         """What the evaluator did in this run."""
         if self._counters is None or self._first is None:
             return None
-        now, first = self._counters.totals(), self._first
-        return Totals(
-            now.architectures - first.architectures, now.seconds - first.seconds, now.macs_alone - first.macs_alone,
-            now.macs_shared - first.macs_shared, now.macs_raced - first.macs_raced,
-        )  # fmt: skip
+        return self._counters.totals() - self._first
 
     def read(self, trials: Sequence[Trial]) -> Progress:
         """Progress with these trials finished."""

@@ -16,7 +16,7 @@ import torch
 
 from nas.cluster import training as ray_training
 from nas.cluster.training import Mailbox, Workers, train_on_workers
-from nas.errors import CheckpointError, Diverged, NasError, UnknownName, UsageError, WorkersLost
+from nas.errors import CheckpointError, Diverged, UnknownName, UsageError, WorkersLost
 from nas.search_spaces import SearchSpace
 from nas.supernets import RULES, MobileNetSupernet, build, load, train
 from nas.training import CHECKPOINT, Phase, Progress, Slot
@@ -229,7 +229,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch, folder: Path, outcomes: str, cpus:
             (folder / "new").write_text(str(len(resumed)))
             os.replace(folder / "new", folder / CHECKPOINT)
         if kind == "n":
-            config["mailbox"].fail.remote("Diverged", "the loss became nan")
+            config["mailbox"].fail.remote(Diverged("the loss became nan"))
         return None if kind == "e" else RuntimeError("workers failed\n  rank 1: killed\n")
 
     monkeypatch.setattr(ray_training, "_attempt", attempt)
@@ -285,8 +285,3 @@ def test_a_folder_that_workers_do_not_share(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(ray_training, "_stamp", lambda path: None)
     with pytest.raises(CheckpointError, match="that all machines share"):
         attempts(monkeypatch, tmp_path, "e")
-
-
-def test_errors_keep_their_class() -> None:
-    assert type(ray_training._error_of("CheckpointError", "x")) is CheckpointError
-    assert type(ray_training._error_of("InfeasibleBudget", "x")) is NasError
