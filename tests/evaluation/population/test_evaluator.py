@@ -3,17 +3,13 @@ from __future__ import annotations
 import copy
 import itertools
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from nas import search_spaces
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator
-from nas.evaluation.population import evaluator as supernet_evaluator
-from nas.evaluation.population.memory_budget import Partition
 from nas.evaluation.population.racing import Racing
 from nas.evaluation.population.scores import score
 from nas.evaluation.population.trie import ALL, Sharing
@@ -21,6 +17,7 @@ from nas.objectives import Objective
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import MobileNetSupernet, calibrate, train
 from tests.contracts.supernet import randomise
+from tests.evaluation.population.chains import ChainSupernet
 from tests.images import stripes
 from tests.spaces import SPACES
 
@@ -58,21 +55,13 @@ def test_metrics_are_those_of_forward(trained: MobileNetSupernet) -> None:
     assert found["loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_no_pass_is_larger_than_the_batch_size(trained: MobileNetSupernet, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = list[int]()
-    run_head = MobileNetSupernet.run_head
-
-    def watched(supernet: MobileNetSupernet, x: torch.Tensor, *args: Any) -> torch.Tensor:
-        sizes.append(len(x))
-        return run_head(supernet, x, *args)
-
-    monkeypatch.setattr(MobileNetSupernet, "run_head", watched)
-    data = stripes()
-    SupernetEvaluator(trained, data, batch_size=7).evaluate([trained.space.largest()])
-    shown = sizes[1:]  # after one calibration batch
-    assert sizes[0] == len(data.calibration)
-    assert sum(shown) == 80
-    assert max(shown) == 7
+def test_no_pass_is_larger_than_the_batch_size() -> None:
+    data, supernet = stripes(), ChainSupernet()
+    SupernetEvaluator(supernet, data, batch_size=7).evaluate([supernet.space.largest()])
+    calibration, *scored = supernet.batches
+    assert calibration == len(data.calibration)
+    assert sum(scored) == 80
+    assert max(scored) == 7
 
 
 def population(space: SearchSpace, count: int, seed: int = 0) -> list[Architecture]:
@@ -101,22 +90,21 @@ def test_every_way_of_sharing_gives_the_metrics_of_extracted_networks(space: str
         same(SupernetEvaluator(supernet, data, sharing=sharing).evaluate(archs), expected)
 
 
-@pytest.mark.parametrize("room", [1.0, 0.0])
-def test_who_is_in_a_call_changes_not_one_bit(room: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Law 6 needs it, with maps as large as real ones, and without room for prepared weights too."""
-    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
-    supernet, data = MobileNetSupernet(space, seed=0), stripes(96, size=32)
-    randomise(supernet)
-    divided = supernet_evaluator.partition
+def done(evaluator: SupernetEvaluator) -> float:
+    """Multiply-adds that it ran."""
+    totals = evaluator.totals
+    return totals.macs_alone - totals.macs_shared - totals.macs_raced
 
-    def narrowed(*given: Any) -> tuple[int, Partition]:
-        batch, found = divided(*given)
-        return batch, replace(found, weights=int(room * found.weights))
 
-    archs = population(space, 10)
-    alone = [SupernetEvaluator(supernet, data).evaluate([arch])[0] for arch in archs[::2]]
-    monkeypatch.setattr(supernet_evaluator, "partition", narrowed)
-    assert SupernetEvaluator(supernet, data).evaluate(archs)[::2] == alone
+def test_a_network_whose_steps_hand_on_tuples_is_cached_like_any_other() -> None:
+    data, supernet = stripes(), ChainSupernet()
+    archs = population(supernet.space, 150)
+    cached, fresh = SupernetEvaluator(supernet, data), SupernetEvaluator(supernet, data)
+    cached.evaluate(archs[:80])
+    cached.evaluate(archs[80:110])
+    before = done(cached)
+    assert cached.evaluate(archs[110:]) == fresh.evaluate(archs[110:])
+    assert done(cached) - before < 0.9 * done(fresh)
 
 
 def test_sharing_saves_work_and_says_how_much(trained: MobileNetSupernet) -> None:
