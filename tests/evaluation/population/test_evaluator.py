@@ -162,7 +162,7 @@ def test_racing_keeps_the_best_and_marks_the_stopped(trained: MobileNetSupernet)
 @pytest.mark.parametrize("sharing", [Sharing(), ALL])
 def test_what_stopped_candidates_left_is_used_and_changes_nothing(sharing: Sharing, trained: MobileNetSupernet) -> None:
     """Their prefixes lack images; later calls run those again, by remembered statistics, and add them."""
-    data, racing = stripes(2000), Racing((Objective.parse("accuracy"),), keep=3)
+    data, racing = stripes(800), Racing((Objective.parse("accuracy"),), keep=3)
 
     def evaluator() -> SupernetEvaluator:
         return SupernetEvaluator(trained, data, batch_size=50, racing=racing, sharing=sharing)
