@@ -39,7 +39,7 @@ EXTRA = {
     "exporting": {"supernets"},
 }
 ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
-HEAVY = ("torch", "optuna", "ray", "triton")
+HEAVY = ("torch", "optuna", "pandas", "ray", "triton")
 
 
 def module_of(path: Path) -> str:

@@ -22,10 +22,11 @@ from nas.cli.proxies import proxies
 from nas.cli.search import search
 from nas.cli.spaces import spaces
 from nas.cli.train import train
+from nas.cli.trials import trials
 from nas.errors import UnknownName
 from nas.evaluation.population.malloc import keep_freed_memory
 
-COMMANDS = (spaces, train, search, evaluate, finetune, export, profile, proxies)
+COMMANDS = (spaces, train, search, evaluate, finetune, export, profile, proxies, trials)
 
 app = typer.Typer(
     help="Train one supernet once, find the sub-network that fits each device, export a plain checkpoint.",

@@ -59,12 +59,14 @@ class Entry:
         trial: What searchers are told.
         error: Why the evaluation failed; None where it did not.
         asked: On the first new trial of a batch: the digests of the whole batch as it was asked.
+        seconds: What its evaluation took.
     """
 
     digest: str
     trial: Trial
     error: str | None
     asked: tuple[str, ...] | None
+    seconds: float
 
 
 def _architectures(space: SearchSpace, documents: Sequence[Mapping[str, Any]]) -> list[Architecture]:
@@ -80,21 +82,22 @@ def _architectures(space: SearchSpace, documents: Sequence[Mapping[str, Any]]) -
 def entries_of(study: optuna.Study, space: SearchSpace, where: str) -> Iterator[Entry]:
     """The finished trials, oldest first, each architecture once; half-written and foreign ones are left out."""
     finished = (TrialState.COMPLETE, TrialState.FAIL)
-    found = [
+    ours = [
         trial
         for trial in study.get_trials(deepcopy=False, states=finished)
-        if trial.user_attrs.keys() >= {"arch", "digest", "metrics", "batch"}
+        if trial.user_attrs.keys() >= {"arch", "digest", "metrics", "batch", "seconds"}
     ]
     try:
-        archs = _architectures(space, [trial.user_attrs["arch"] for trial in found])
+        archs = _architectures(space, [trial.user_attrs["arch"] for trial in ours])
     except (KeyError, TypeError, AttributeError) as error:
         raise StudyError(f"{where} holds an architecture that is not of this space: {error}") from error
     seen = set[str]()
-    for trial, arch in zip(found, archs, strict=True):
+    for trial, arch in zip(ours, archs, strict=True):
         attrs, digest = trial.user_attrs, arch.digest
         if digest != attrs["digest"]:
             raise StudyError(f"{where}: the architecture of trial {trial.number} does not have its digest; restore it")
         if digest not in seen:
             asked = tuple(attrs["asked"]) if "asked" in attrs else None
-            yield Entry(digest, Trial(len(seen), arch, attrs["metrics"], attrs["batch"]), attrs.get("error"), asked)
+            told = Trial(len(seen), arch, attrs["metrics"], attrs["batch"])
+            yield Entry(digest, told, attrs.get("error"), asked, float(attrs["seconds"]))
             seen.add(digest)

@@ -48,8 +48,8 @@ class _Journal(BaseJournalBackend):
         self._file.append_logs(logs)
 
 
-def mend(path: Path) -> None:
-    """Remove what a killed writer left: a torn last line, and the lock of Optuna's journal.
+def repair(path: Path) -> None:
+    """Remove what a killed writer left: an incomplete last line, and the lock of Optuna's journal.
 
     The caller holds the run's folder.
 
@@ -60,7 +60,7 @@ def mend(path: Path) -> None:
     if not path.exists():
         return
     data = path.read_bytes()
-    size, line = sound_size(data)
+    size, line = valid_size(data)
     if line is not None:
         raise _damaged(path, line)
     if size < len(data):
@@ -69,20 +69,20 @@ def mend(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def sound_size(data: bytes) -> tuple[int, int | None]:
-    """How many bytes of a journal stay when what a killed writer left is cut.
+def valid_size(data: bytes) -> tuple[int, int | None]:
+    """How many bytes of a journal stay when what a killed writer left is cut off.
 
     Returns:
         The size, and the number of the line that nothing but damage explains, or None. Only the end is looked at.
     """
     complete = data.rfind(b"\n") + 1
     last = data.rfind(b"\n", 0, max(complete - 1, 0)) + 1
-    sound = complete == 0 or _is_record(data[last:complete])
-    size = complete if sound else last
-    torn = data[size:]
-    # An append of ours, or blocks that never reached the disk, can be torn; anything else is not ours to cut.
-    ours = torn.startswith(_APPEND[: len(torn)]) or not torn.strip(b"\0")
-    if ours and (sound or complete == len(data)):
+    valid = complete == 0 or _is_record(data[last:complete])
+    size = complete if valid else last
+    rest = data[size:]
+    # The rest may be an append of ours or blocks that never reached the disk; anything else is not ours to cut off.
+    ours = rest.startswith(_APPEND[: len(rest)]) or not rest.strip(b"\0")
+    if ours and (valid or complete == len(data)):
         return size, None
     return size, data.count(b"\n", 0, size) + 1
 

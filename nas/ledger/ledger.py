@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -19,12 +19,17 @@ from optuna.trial import TrialState, create_trial
 import nas
 from nas import search_spaces
 from nas.errors import StudyError
+from nas.files import reason
 from nas.ledger.entries import Entry, Identity, entries_of
-from nas.ledger.journal import JOURNAL, mend, open_journal
+from nas.ledger.journal import JOURNAL, open_journal, repair
 from nas.ledger.lock import DriverLock
+from nas.ledger.table import trials_dataframe
 from nas.objectives import Constraint, Objective
 from nas.search_spaces import Architecture, SearchSpace
 from nas.searchers import Trial
+
+if TYPE_CHECKING:
+    import pandas
 
 NAME = "search"  # of the Optuna study in a journal, which holds no other
 TOTALS = "totals"  # the study's attribute with the figures of each run
@@ -50,6 +55,10 @@ class Record:
         """What each run that ended did, oldest first: `trials`, `new`, `run_s`, `workers` and `Totals.to_json()`."""
         return list(self.attributes.get(TOTALS, []))
 
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """One row a finished trial; see `table.trials_dataframe`."""
+        return trials_dataframe(self.space, self.entries)
+
 
 def read(directory: Path | None = None, *, storage: str | None = None, name: str | None = None) -> Record:
     """What a finished or running search has recorded; takes no lock and changes nothing.
@@ -62,8 +71,8 @@ def read(directory: Path | None = None, *, storage: str | None = None, name: str
     Raises:
         StudyError: There is no search, or its ledger is damaged.
     """
-    where, opened = _open(directory, storage, create=False)
-    study = _load(opened, _study_name(directory, storage, name))
+    where, place = _open(directory, storage, create=False)
+    study = _load(place, _study_name(directory, storage, name))
     if study is None or not study.user_attrs.keys() >= set(Identity.__slots__):
         raise StudyError(f"{where} holds no search; check the folder, or run nas search first")
     attrs = study.user_attrs
@@ -101,14 +110,14 @@ class Ledger:
         constraints: Sequence[Constraint] = (), *, device: str = "", directory: Path | None = None,
         storage: str | None = None, name: str | None = None, resume: bool = False,
     ) -> None:  # fmt: skip
-        self._space, self._identity = space, identity
+        self.space, self._identity = space, identity
         self._objectives, self._constraints, self._device = tuple(objectives), tuple(constraints), device
         self._directory, self._storage, self._name = directory, storage, _study_name(directory, storage, name)
-        self._lock = None if directory is None else _hold(directory)
+        self._lock = None if directory is None else _locked(directory)
         self._interrupted = self._closed = False
         try:
             self._where, self._study = self._connect()
-            self._keep(entries_of(self._study, space, self._where))
+            self._hold_entries(entries_of(self._study, space, self._where))
             if self.entries and not resume:
                 held = f"{self._where} already holds {len(self.entries)} trials"
                 raise StudyError(f"{held}; continue it with --resume or choose another --out")
@@ -130,7 +139,7 @@ class Ledger:
         _compare(where, study.user_attrs, expected)
         return where, study
 
-    def _keep(self, entries: Iterable[Entry]) -> None:
+    def _hold_entries(self, entries: Iterable[Entry]) -> None:
         self.entries = list[Entry]()
         self._by_digest, self._asked = dict[str, Trial](), dict[int, tuple[str, ...]]()
         for entry in entries:
@@ -189,14 +198,18 @@ class Ledger:
         assert record.datetime_complete is not None
         record.datetime_start = record.datetime_complete - timedelta(seconds=seconds)
         entry = Entry(
-            digest, Trial(len(self.entries), arch, dict(metrics), batch), error, tuple(asked) if asked else None
+            digest,
+            Trial(len(self.entries), arch, dict(metrics), batch),
+            error,
+            tuple(asked) if asked else None,
+            round(seconds, 6),
         )
         with self._writing():
             self._study.add_trial(record)
             self._remember(entry)
         return entry.trial
 
-    def keep_totals(self, document: Mapping[str, Any]) -> None:
+    def add_totals(self, document: Mapping[str, Any]) -> None:
         """Add a run's figures to the study's attribute `totals`, a list with one document a run.
 
         Raises:
@@ -213,9 +226,8 @@ class Ledger:
         try:
             yield
         except (OSError, optuna.exceptions.StorageInternalError) as failure:
-            reason = str(failure).splitlines()[0]
             raise StudyError(
-                f"cannot write to {self._where}: {reason}; mend that, then go on with --resume"
+                f"cannot write to {self._where}: {reason(failure)}; repair that, then go on with --resume"
             ) from failure
         self._interrupted = False
 
@@ -239,7 +251,7 @@ class Ledger:
             return
         if self._directory is not None and self._storage is None:
             self._where, self._study = self._connect()
-        self._keep(entries_of(self._study, self._space, self._where))
+        self._hold_entries(entries_of(self._study, self.space, self._where))
         self._interrupted = False
 
     def close(self) -> None:
@@ -249,7 +261,7 @@ class Ledger:
             self._lock.release()
 
 
-def _hold(directory: Path) -> DriverLock:
+def _locked(directory: Path) -> DriverLock:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return DriverLock(directory)
@@ -275,7 +287,7 @@ def _open(directory: Path | None, storage: str | None, *, create: bool) -> tuple
         return "this search", InMemoryStorage()
     path = directory / JOURNAL
     if create:
-        mend(path)
+        repair(path)
     elif not path.is_file():
         raise StudyError(f"{directory} holds no search: there is no {JOURNAL}; check the folder")
     return str(directory), open_journal(path)
@@ -289,7 +301,7 @@ def _open_url(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:  # whatever a database driver raises, or its absence
-        raise StudyError(f"cannot open the storage {_shown(url)}: {str(error).splitlines()[0]}") from error
+        raise StudyError(f"cannot open the storage {_shown(url)}: {reason(error)}") from error
 
 
 def _shown(url: str) -> str:

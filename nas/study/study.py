@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from nas.errors import UnknownName, UsageError
 from nas.evaluation import Evaluator, StreamingEvaluator
-from nas.ledger import Identity, Ledger
+from nas.ledger import Identity, Ledger, trials_dataframe
 from nas.objectives import Constraint, Objective
 from nas.reports import selection
 from nas.search_spaces import SearchSpace
@@ -23,6 +23,9 @@ from nas.study.ordered import InOrder, Loop
 from nas.study.progress import Counters, Meter, Progress
 from nas.study.recording import Recorder
 from nas.study.steady import SteadyState
+
+if TYPE_CHECKING:
+    import pandas
 
 BATCH = 32
 PATIENCE = 20
@@ -137,6 +140,14 @@ class Study:
         """The finished trials, oldest first; failed ones have no metrics."""
         return self._ledger.trials
 
+    def trials_dataframe(self) -> pandas.DataFrame:
+        """The finished trials as a table, one row each, with a column for every gene and every metric.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return trials_dataframe(self._ledger.space, self._ledger.entries)
+
     def front(self, objectives: Sequence[Objective] | None = None) -> list[Trial]:
         """The feasible trials that none dominates, see `selection.front`; None means the study's own objectives."""
         return selection.front(self.trials, self.objectives if objectives is None else objectives, self.constraints)
@@ -174,10 +185,10 @@ class Study:
         try:
             self._until(trials, meter, progress)
         except KeyboardInterrupt:
-            self._keep_totals(meter)
+            self._record_totals(meter)
             raise
         exhausted, new = len(self._ledger) < trials, len(self._ledger) - meter.before
-        return Result(tuple(self.trials), new, exhausted, meter.seconds(), self._keep_totals(meter))
+        return Result(tuple(self.trials), new, exhausted, meter.seconds(), self._record_totals(meter))
 
     def _until(self, trials: int, meter: Meter, progress: Callable[[Progress], None] | None) -> None:
         """Step until there are as many trials, or nothing new is found."""
@@ -191,11 +202,11 @@ class Study:
                 if progress is not None:
                     progress(state)
 
-    def _keep_totals(self, meter: Meter) -> Mapping[str, Any] | None:
+    def _record_totals(self, meter: Meter) -> Mapping[str, Any] | None:
         """Write the run's figures into the ledger."""
         document = meter.document(len(self._ledger))
         if document is not None:
-            self._ledger.keep_totals(document)
+            self._ledger.add_totals(document)
         return document
 
 

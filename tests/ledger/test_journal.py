@@ -8,7 +8,7 @@ import pytest
 
 from nas import ledger
 from nas.errors import StudyError
-from nas.ledger.journal import mend, sound_size
+from nas.ledger.journal import repair, valid_size
 from tests.searching import plain, study
 
 
@@ -40,7 +40,7 @@ def test_a_cut_at_every_byte_of_the_last_two_trials_opens_with_the_whole_ones(ru
         whole = max(i for i, end in enumerate(ends) if end <= size)
         assert plain(ledger.read(run).trials) == expected[: 4 + whole], size
         assert journal(run).stat().st_size == size  # reading changes nothing
-        assert sound_size(data[:size]) == (ends[whole], None), size
+        assert valid_size(data[:size]) == (ends[whole], None), size
     for size in {*range(ends[0], ends[2], 83), *ends, *(end - 1 for end in ends)}:
         journal(run).write_bytes(data[:size])
         whole = max((4 + i for i, end in enumerate(ends) if end <= size), default=3)
@@ -62,7 +62,7 @@ def test_a_driver_goes_on_from_a_cut_anywhere_in_the_head(run: Path) -> None:
 def test_blocks_that_never_reached_the_disk_are_cut(run: Path) -> None:
     data = journal(run).read_bytes()
     journal(run).write_bytes(data + bytes(500))
-    mend(journal(run))
+    repair(journal(run))
     assert journal(run).read_bytes() == data
 
 

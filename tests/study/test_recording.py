@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_a_ledger_to_go_on_with(k: int, tmp_path: Path, monke
 
     monkeypatch.setattr(JournalFileBackend, "append_logs", append)
     with study(directory=tmp_path, searcher="nsga2") as search:
-        with pytest.raises(StudyError, match=r"cannot write to .*No space left on device; mend that") as caught:
+        with pytest.raises(StudyError, match=r"cannot write to .*No space left on device; repair that") as caught:
             search.run(12)
         assert "\n" not in str(caught.value)
     assert plain(ledger.read(tmp_path).trials) == expected[:k]
@@ -109,7 +109,7 @@ def test_a_write_that_the_system_cuts_short(tmp_path: Path) -> None:
     )
     assert len(done.stdout.splitlines()) == 1, done.stderr
     assert "cannot write to" in done.stdout
-    assert not (tmp_path / ledger.JOURNAL).read_bytes().endswith(b"\n")  # a torn line
+    assert not (tmp_path / ledger.JOURNAL).read_bytes().endswith(b"\n")  # an incomplete line
     kept = plain(ledger.read(tmp_path).trials)
     with study(searcher="nsga2") as search:
         expected = plain(search.run(60).trials)
