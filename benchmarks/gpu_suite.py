@@ -240,14 +240,14 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 def activation_bytes(network: nn.Module, x: Tensor, y: Tensor) -> int:
     """What the pass of `gradsign` on CUDA holds between forward and backward."""
-    from nas.proxies.per_sample import PerSample
-    from nas.proxies.watching import quiet
+    from nas.proxies.probing.per_sample import PerSampleMode
+    from nas.proxies.probing.recorder import eval_mode
 
     def loss(sample: Tensor, label: Tensor) -> Tensor:
         return nn.functional.cross_entropy(network(sample.unsqueeze(0)), label.unsqueeze(0))
 
     before = torch.cuda.memory_allocated()
-    with quiet(network), PerSample(network, lambda use: None):
+    with eval_mode(network), PerSampleMode(network, lambda use: None):
         total = torch.vmap(loss)(x, y).sum()
     held = torch.cuda.memory_allocated() - before
     assert total.requires_grad  # keeps the graph until here

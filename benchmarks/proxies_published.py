@@ -24,7 +24,7 @@ from benchmarks import nasbench201_scores as bench
 from benchmarks import rows
 from nas.proxies import Probe, get
 from nas.proxies.data_free import ZEN_BATCH, ZEN_STEP
-from nas.proxies.watching import Watch
+from nas.proxies.probing.recorder import OperationRecorder
 from nas.supernets import network
 
 NAME = "proxies_published"
@@ -58,9 +58,9 @@ def fisher(model: nn.Module, seed: int, images: int) -> dict[str, float]:
     x, y = bench.batch(images, seed)
     with Probe(model, x, y, seed=seed) as probe:
         channels = 0.0
-        for layer, grad in zip(probe.seen.layers, probe.gradients[1], strict=True):
+        for layer, grad in zip(probe.record.layers, probe.gradients[1], strict=True):
             if grad is not None:
-                product = (layer.output.detach() * grad).movedim(layer.channels, 1)
+                product = (layer.output.detach() * grad).movedim(layer.channel_dim, 1)
                 sums = product.reshape(*product.shape[:2], -1).sum(2)
                 channels += float(sums.square().mean(0).sum() / 2)
         return {"ours": get("fisher").score(probe), "over channels": channels}
@@ -77,14 +77,14 @@ def zen(model: nn.Module, seed: int) -> dict[str, float]:
     model.train()
     maps = []
     for given in (x, x + ZEN_STEP * z):
-        with Watch(batch_norm) as watch:
+        with OperationRecorder(batch_norm) as operations:
             model(given)
-        maps.append(watch.maps)
+        maps.append(operations.maps)
     distance = math.log(float((maps[0][-1].output - maps[1][-1].output).abs().sum((1, 2, 3)).mean()))
-    seen = [m.normed.var((0, 2, 3)).mean() for m in maps[0] if m.normed is not None]
+    spreads = [m.norm_input.var((0, 2, 3)).mean() for m in maps[0] if m.norm_input is not None]
     running = [m.running_var.mean() for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     log = lambda spreads: sum(0.5 * math.log(float(s) + 1e-5) for s in spreads)
-    return {"ours, one draw": distance + log(seen), "running variance": distance + log(running)}
+    return {"ours, one draw": distance + log(spreads), "running variance": distance + log(running)}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.proxies.correlation import Agreement, agreement
     from nas.proxies.gradient_signs import gradsign
     from nas.proxies.principal_components import vpca, wpca
-    from nas.proxies.probe import Probe
+    from nas.proxies.probing.probe import Probe
     from nas.proxies.proxy import Proxy, ProxyLike
     from nas.proxies.ranking import aggregate, ranks
 
@@ -82,7 +82,7 @@ SCORES = tuple(name for name in PROXIES if name not in BASELINES)
 
 _HOMES = {
     "Agreement": "correlation",
-    "Probe": "probe",
+    "Probe": "probing.probe",
     "Proxy": "proxy",
     "aggregate": "ranking",
     "agreement": "correlation",
@@ -135,12 +135,12 @@ def resolve(wanted: Iterable[ProxyLike]) -> list[Proxy]:
     """
     from nas.proxies.proxy import Proxy, from_function
 
-    found = dict[str, Proxy]()
+    by_name = dict[str, Proxy]()
     for item in wanted:
         proxy = item if isinstance(item, Proxy) else get(item) if isinstance(item, str) else from_function(item)
-        if found.setdefault(proxy.name, proxy) is not proxy:
+        if by_name.setdefault(proxy.name, proxy) is not proxy:
             raise UsageError(f"two proxies are called {proxy.name!r}; give one of them another name")
-    return list(found.values())
+    return list(by_name.values())
 
 
 def parts_of(wanted: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""AZ-NAS's looks at the blocks of a network (Lee and Ham 2024); higher is better, and ranks are what it combines."""
+"""AZ-NAS's scores of the blocks of a network (Lee and Ham 2024); higher is better, and ranks are what it combines."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nas.errors import UsageError
-from nas.proxies.norms import by_batch
-from nas.proxies.probe import Probe
+from nas.proxies.probing.batch_norms import normalise_by_batch
+from nas.proxies.probing.probe import Probe
+from nas.proxies.probing.recorder import OperationRecorder, eval_mode
+from nas.proxies.probing.spectra import eigenvalues, spectral_norm
 from nas.proxies.proxy import Proxy, score_metric
-from nas.proxies.spectra import eigenvalues, spectral_norm
-from nas.proxies.watching import Watch, quiet
 
 
 def az_expressivity(probe: Probe) -> float:
     """Sum over blocks of the entropy of the principal components of their outputs' channels, for random inputs."""
-    return sum(probe.once(_entropies))
+    return sum(probe.cached(_entropies))
 
 
 def az_progressivity(probe: Probe) -> float:
     """The least growth of that entropy from one block to the next; 0 for a single block."""
-    growth = [b - a for a, b in pairwise(probe.once(_entropies))]
+    growth = [b - a for a, b in pairwise(probe.cached(_entropies))]
     return math.nan if any(map(math.isnan, growth)) else min(growth, default=0.0)
 
 
@@ -40,7 +40,7 @@ def az_trainability(probe: Probe) -> float:
     Raises:
         UsageError: Fewer than two blocks, or none that changes anything.
     """
-    features, generator, scores = probe.once(_features), probe.generator(), list[float]()
+    features, generator, scores = probe.cached(_features), probe.generator(), list[float]()
     if len(features) < 2:
         raise UsageError("az_trainability looks from block to block, and this module has fewer than two")
     for before, after in pairwise(features):
@@ -79,36 +79,41 @@ def _members(module: nn.Module) -> Iterator[nn.Module]:
 
 def _features(probe: Probe) -> list[Tensor]:
     """Outputs of the blocks, [N, C, H, W], in the order of use, with their graph."""
-    generator, found = probe.generator(), list[Tensor]()
+    generator, features = probe.generator(), list[Tensor]()
     if len(probe.x) < 2:
         raise UsageError("az_nas compares samples; give a batch of at least 2")
-    shape, dtype = probe.images("az_nas").shape, probe.x.dtype
+    shape, dtype = probe.real_inputs("az_nas").shape, probe.x.dtype
     x = torch.randn(shape, generator=generator, device=probe.x.device, dtype=dtype)
 
-    def take(module: nn.Module, args: Any, output: Any) -> None:
+    def keep_output(module: nn.Module, args: Any, output: Any) -> None:
         if isinstance(output, Tensor) and output.dim() == 4:
-            found.append(output)
+            features.append(output)
 
-    with ExitStack() as hooks, torch.enable_grad(), quiet(probe.model), Watch(by_batch) as watch:
+    with (
+        ExitStack() as hooks,
+        torch.enable_grad(),
+        eval_mode(probe.model),
+        OperationRecorder(normalise_by_batch) as operations,
+    ):
         for block in blocks_of(probe.model):
-            hooks.callback(block.register_forward_hook(take).remove)
+            hooks.callback(block.register_forward_hook(keep_output).remove)
         functional_call(probe.model, probe.leaves, (x,), tie_weights=False)
-    if not watch.layers:
+    if not operations.layers:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
-    if not found:
+    if not features:
         raise UsageError("az_nas looks at blocks that give maps, and found none in this module")
-    return found
+    return features
 
 
 def _entropies(probe: Probe) -> list[float]:
-    found = []
-    for feature in probe.once(_features):
+    entropies = []
+    for feature in probe.cached(_features):
         rows = feature.detach().movedim(1, -1).flatten(0, -2)
         rows = rows - rows.mean(0)
         values = eigenvalues((rows.T @ rows / len(rows)).double()).clamp(min=0)
         shares = values / values.sum()
-        found.append(float(-(shares * torch.log(shares + 1e-8)).sum()))
-    return found
+        entropies.append(float(-(shares * torch.log(shares + 1e-8)).sum()))
+    return entropies
 
 
 def _mean_product(back: Tensor, signs: Tensor) -> Tensor:

@@ -54,17 +54,17 @@ def agreement(scores: ArrayLike, accuracy: ArrayLike, params: ArrayLike, *, seed
     if len(values) < 3 or not len(values) == len(truth) == len(sizes):
         raise UsageError(f"a correlation needs at least 3 networks with all their values, got {len(values)}")
     top = np.argsort(-truth, kind="stable")[: round(TOP * len(truth))]
-    rng, found = np.random.default_rng(seed), list[float]()
+    rng, best_accuracies = np.random.default_rng(seed), list[float]()
     for _ in range(DRAWS if len(values) >= DRAWN else 0):
         drawn = rng.choice(len(values), DRAWN, replace=False)
         best = drawn[values[drawn] == values[drawn].max()]
-        found.append(float(truth[best].mean()))  # of equal scores any may be taken
+        best_accuracies.append(float(truth[best].mean()))  # of equal scores any may be taken
     return Agreement(
         spearman=spearman(values, truth),
         kendall=_number(_quietly(kendalltau, values, truth)),
         partial_spearman=_partial(values, truth, sizes),
         top_spearman=spearman(values[top], truth[top]) if len(top) >= 3 else None,
-        best_of_100=float(np.mean(found)) if found else None,
+        best_of_100=float(np.mean(best_accuracies)) if best_accuracies else None,
         not_finite=int((~np.isfinite(np.asarray(scores, np.float64))).sum()),
     )
 

@@ -6,10 +6,10 @@ import torch
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.proxies.norms import by_batch
-from nas.proxies.probe import Probe
+from nas.proxies.probing.batch_norms import normalise_by_batch
+from nas.proxies.probing.probe import Probe
+from nas.proxies.probing.recorder import OperationRecorder, eval_mode
 from nas.proxies.proxy import Proxy
-from nas.proxies.watching import Watch, quiet
 from nas.search_spaces.metrics import MACS, PARAMS
 
 
@@ -21,7 +21,12 @@ def params(probe: Probe) -> float:
 def macs(probe: Probe) -> float:
     """Multiply-adds of convolutions and matrix products for one input."""
     inputs = tuple(part[:2] for part in probe.arguments)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), quiet(probe.model), Watch(by_batch):
+    with (
+        FlopCounterMode(display=False) as counter,
+        torch.no_grad(),
+        eval_mode(probe.model),
+        OperationRecorder(normalise_by_batch),
+    ):
         functional_call(probe.model, dict(probe.leaves), inputs, tie_weights=False)
     return float(counter.get_total_flops()) / 2 / len(inputs[0])
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nas.errors import UsageError
-from nas.proxies.norms import by_batch, left_out
-from nas.proxies.probe import Probe
+from nas.proxies.probing.batch_norms import normalise_by_batch, skip_norm
+from nas.proxies.probing.probe import Probe
+from nas.proxies.probing.recorder import FeatureMap, OperationRecorder, eval_mode
+from nas.proxies.probing.spectra import eigenvalues
 from nas.proxies.proxy import Proxy, score_metric
-from nas.proxies.spectra import eigenvalues
-from nas.proxies.watching import Map, Watch, quiet
 
 MECO_SIZE = 64  # height and width of its input
 ZEN_BATCH, ZEN_REPEATS, ZEN_STEP = 16, 32, 0.01
@@ -28,15 +28,15 @@ def synflow(probe: Probe) -> float:
     Raises:
         UsageError: Integer inputs.
     """
-    ones = torch.ones_like(probe.images("synflow")[:1], dtype=torch.float64)
+    ones = torch.ones_like(probe.real_inputs("synflow")[:1], dtype=torch.float64)
     inputs = (ones, *(part[:1] for part in probe.arguments[1:]))
     own = {leaf: leaf.detach().double().abs().requires_grad_() for leaf in probe.leaves.values()}
     state = {name: own[leaf] for name, leaf in probe.leaves.items()}
     state |= {name: b.double().abs() for name, b in probe.model.named_buffers() if b.is_floating_point()}
-    watch = Watch(left_out)
-    with torch.enable_grad(), quiet(probe.model), watch:
+    operations = OperationRecorder(skip_norm)
+    with torch.enable_grad(), eval_mode(probe.model), operations:
         output = functional_call(probe.model, state, inputs, tie_weights=False)
-    weights = list(dict.fromkeys(layer.weight for layer in watch.layers))
+    weights = list(dict.fromkeys(layer.weight for layer in operations.layers))
     if not weights:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
     grads = torch.autograd.grad(output.sum(), weights, allow_unused=True)
@@ -52,14 +52,14 @@ def meco(probe: Probe) -> float:
     Raises:
         UsageError: Integer inputs, or a module without maps.
     """
-    shape = probe.images("meco").shape[1:]
+    shape = probe.real_inputs("meco").shape[1:]
     generator = probe.generator()
     sizes = [(shape[0], MECO_SIZE, MECO_SIZE), tuple(shape)] if len(shape) == 3 else [tuple(shape)]
     maps: list[Tensor] = []
     for size in sizes:
         x = torch.randn(1, *size, generator=generator, device=probe.x.device, dtype=probe.x.dtype)
         try:
-            with torch.no_grad(), quiet(probe.model), Watch(by_batch) as watch:
+            with torch.no_grad(), eval_mode(probe.model), OperationRecorder(normalise_by_batch) as operations:
                 functional_call(probe.model, dict(probe.leaves), (x,), tie_weights=False)
         except torch.OutOfMemoryError:
             raise
@@ -67,7 +67,7 @@ def meco(probe: Probe) -> float:
             if size == sizes[-1]:
                 raise
             continue
-        maps = [layer.output[0].flatten(1) for layer in watch.layers if layer.output.dim() == 4]
+        maps = [layer.output[0].flatten(1) for layer in operations.layers if layer.output.dim() == 4]
         break
     maps = [m for m in maps if m.shape[1] > 1]
     if not maps:
@@ -84,7 +84,7 @@ def zen(probe: Probe) -> float:
     Raises:
         UsageError: Integer inputs, or a module without maps.
     """
-    shape, generator = probe.images("zen").shape[1:], probe.generator()
+    shape, generator = probe.real_inputs("zen").shape[1:], probe.generator()
     scores = [_zen_draw(probe, (ZEN_BATCH, *shape), generator) for _ in range(ZEN_REPEATS)]
     return sum(scores) / len(scores)
 
@@ -102,20 +102,20 @@ def _zen_draw(probe: Probe, shape: tuple[int, ...], generator: torch.Generator) 
         maps = _maps(probe, state, given)
         last.append(maps[-1].output)
         if i == 0:
-            spreads = [m.normed.var((0, 2, 3), correction=0).mean() for m in maps if m.normed is not None]
+            spreads = [m.norm_input.var((0, 2, 3), correction=0).mean() for m in maps if m.norm_input is not None]
             norms = sum(0.5 * math.log(float(spread) + 1e-5) for spread in spreads)
     distance = float((last[0] - last[1]).abs().flatten(1).sum(1).mean())
     return (math.log(distance) if distance > 0 else -math.inf) + norms
 
 
-def _maps(probe: Probe, state: dict[str, Tensor], x: Tensor) -> list[Map]:
-    with torch.no_grad(), quiet(probe.model), Watch(by_batch) as watch:
+def _maps(probe: Probe, state: dict[str, Tensor], x: Tensor) -> list[FeatureMap]:
+    with torch.no_grad(), eval_mode(probe.model), OperationRecorder(normalise_by_batch) as operations:
         functional_call(probe.model, state, (x,), tie_weights=False)
-    if not watch.layers:
+    if not operations.layers:
         raise UsageError("a proxy needs a module that uses a convolution or a linear layer")
-    if not watch.maps:
+    if not operations.maps:
         raise UsageError("zen compares feature maps, and this module has none")
-    maps: list[Map] = watch.maps
+    maps: list[FeatureMap] = operations.maps
     return maps
 
 

@@ -11,11 +11,11 @@ from torch.func import functional_call
 
 from nas.errors import UsageError
 from nas.kernels.sign_accumulate import conv2d_signs, linear_signs
-from nas.proxies.checks import check_batch, check_classes, check_logits
-from nas.proxies.norms import by_own_map
-from nas.proxies.per_sample import PerSample, Use
+from nas.proxies.probing.batch_norms import normalise_by_sample
+from nas.proxies.probing.checks import check_batch, check_classes, check_logits
+from nas.proxies.probing.per_sample import LayerBackward, PerSampleMode
+from nas.proxies.probing.recorder import OperationRecorder, eval_mode
 from nas.proxies.proxy import Proxy, score_metric
-from nas.proxies.watching import Watch, quiet
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -39,7 +39,7 @@ def gradsign(model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = No
         UsageError: No convolution or linear layer was used, complex or integer inputs where a layer multiplies, classes
             that do not fit, or weights that are computed from parameters where samples have to go one by one.
     """
-    loss, counts = _counted(model, x, y, mask)
+    loss, counts = _loss_and_counts(model, x, y, mask)
     if not math.isfinite(loss):
         return math.nan
     return float(sum(count.abs().sum(dtype=torch.float64) for count in counts.values()))
@@ -50,32 +50,32 @@ def sign_counts(model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None =
 
     Arguments are those of `gradsign`.
     """
-    return _counted(model, x, y, mask)[1]
+    return _loss_and_counts(model, x, y, mask)[1]
 
 
-def _counted(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None) -> tuple[float, dict[Tensor, Tensor]]:
+def _loss_and_counts(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None) -> tuple[float, dict[Tensor, Tensor]]:
     check_batch("gradsign", x, y)
     try:
-        loss, found = _together(model, x, y, mask)
+        loss, counts = batched(model, x, y, mask)
     except torch.OutOfMemoryError:
         raise
     except (NotImplementedError, RuntimeError):  # what torch.vmap says of what it cannot batch
-        loss, found = one_by_one(model, x, y, mask)
-    if not found:
+        loss, counts = one_by_one(model, x, y, mask)
+    if not counts:
         raise UsageError("gradsign needs a module that uses a convolution or a linear layer")
-    return loss, found
+    return loss, counts
 
 
-def _together(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[float, dict[Tensor, Tensor]]:
+def batched(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None = None) -> tuple[float, dict[Tensor, Tensor]]:
     """The summed loss, and the counts."""
-    found: dict[Tensor, Tensor] = {}
+    counts: dict[Tensor, Tensor] = {}
 
-    def collect(use: Use) -> None:
-        if use.geometry is None:
-            found[use.weight] = linear_signs(use.inputs, use.grads)
+    def collect(call: LayerBackward) -> None:
+        if call.geometry is None:
+            counts[call.weight] = linear_signs(call.inputs, call.grads)
         else:
-            kernel = (use.weight.shape[2], use.weight.shape[3])
-            found[use.weight] = conv2d_signs(use.inputs, use.grads, kernel, **use.geometry._asdict())
+            kernel = (call.weight.shape[2], call.weight.shape[3])
+            counts[call.weight] = conv2d_signs(call.inputs, call.grads, kernel, **call.geometry._asdict())
 
     def loss(label: Tensor, *sample: Tensor) -> Tensor:
         logits = model(*(part.unsqueeze(0) for part in sample))
@@ -83,13 +83,13 @@ def _together(model: nn.Module, x: Tensor, y: Tensor, mask: Tensor | None = None
         check_classes(y, logits.shape[1])
         return F.cross_entropy(logits, label.unsqueeze(0))
 
-    mode = PerSample(model, collect)
-    with torch.enable_grad(), quiet(model):
+    mode = PerSampleMode(model, collect)
+    with torch.enable_grad(), eval_mode(model):
         with mode:
             total = torch.vmap(loss)(y, x, *(() if mask is None else (mask,))).sum()
         if total.requires_grad:
             torch.autograd.grad(total, mode.anchor, allow_unused=True)
-    return float(total.detach()), found
+    return float(total.detach()), counts
 
 
 def one_by_one(
@@ -106,7 +106,7 @@ def one_by_one(
     used, total = False, torch.zeros((), device=x.device)
     for i in range(len(x)):
         sample = (x[i : i + 1],) if mask is None else (x[i : i + 1], mask[i : i + 1])
-        with torch.enable_grad(), quiet(model), Watch(by_own_map):
+        with torch.enable_grad(), eval_mode(model), OperationRecorder(normalise_by_sample):
             logits = functional_call(model, leaves, sample, tie_weights=False)
             if i == 0:  # once: on a GPU each look at values waits for it
                 check_logits(logits, 1)
@@ -123,7 +123,7 @@ def one_by_one(
 
 
 def _weights(model: nn.Module) -> list[Tensor]:
-    found: dict[Tensor, None] = {}
+    weights: dict[Tensor, None] = {}
     for module in model.modules():
         weight = None
         if isinstance(module, _LAYERS):
@@ -135,8 +135,8 @@ def _weights(model: nn.Module) -> list[Tensor]:
                 f"gradsign counts weights that are parameters, and one of a {type(module).__name__} is computed from "
                 "others; remove its weight norm or parametrization first"
             )
-        found |= {} if weight is None else {weight: None}
-    return list(found)
+        weights |= {} if weight is None else {weight: None}
+    return list(weights)
 
 
 GRADSIGN = Proxy(score_metric("gradsign"), lambda probe: gradsign(probe.model, probe.x, probe.y, mask=probe.mask))

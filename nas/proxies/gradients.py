@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas.errors import UsageError
-from nas.proxies.probe import Probe
+from nas.proxies.probing.probe import Probe
 from nas.proxies.proxy import Proxy, score_metric
 
 
 def l2_norm(probe: Probe) -> float:
     """Sum over layers of the weights' Euclidean norm."""
-    weights = dict.fromkeys(layer.weight for layer in probe.seen.layers)
+    weights = dict.fromkeys(layer.weight for layer in probe.record.layers)
     return float(sum(weight.detach().norm() for weight in weights))
 
 
@@ -40,11 +40,11 @@ def fisher(probe: Probe) -> float:
     a is the output channel of the weight: a channel counts as often as it has weights.
     """
     total = 0.0
-    for layer, grad in zip(probe.seen.layers, probe.gradients[1], strict=True):
+    for layer, grad in zip(probe.record.layers, probe.gradients[1], strict=True):
         if len(layer.output) % len(probe.x):
             raise UsageError("fisher needs samples in the first dimension of a layer's output")
         if grad is not None:
-            product = (layer.output.detach() * grad).movedim(layer.channels, 1)
+            product = (layer.output.detach() * grad).movedim(layer.channel_dim, 1)
             product = product.flatten(2).sum(2) if product.dim() > 2 else product
             total += float(product.square().mean(0).sum() / 2) * layer.weight.numel() / product.shape[1]
     return total
@@ -53,9 +53,9 @@ def fisher(probe: Probe) -> float:
 def grasp(probe: Probe) -> float:
     """-sum of theta (H g), with g the gradient and H the Hessian of the loss (Wang et al. 2020, temperature 1)."""
     with sdpa_kernel(SDPBackend.MATH):  # of torch's ways the one that can be differentiated twice
-        seen = probe.look(probe.x)  # a graph of its own
-    weights = list(dict.fromkeys(layer.weight for layer in seen.layers))
-    loss = probe.loss(seen, probe.y)
+        record = probe.forward(probe.x)  # a graph of its own
+    weights = list(dict.fromkeys(layer.weight for layer in record.layers))
+    loss = probe.loss(record, probe.y)
     grads = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
     if all(g is None for g in grads):
         return math.nan
@@ -79,9 +79,9 @@ def zico(probe: Probe) -> float:
         raise UsageError("zico compares two halves of a batch; give at least 2 samples")
     parts = []
     for x, y, mask in zip(*(_halves(part, len(probe.x)) for part in (probe.x, probe.y, probe.mask)), strict=True):
-        seen = probe.look(x, mask)
-        weights = list(dict.fromkeys(layer.weight for layer in seen.layers))
-        grads = torch.autograd.grad(probe.loss(seen, y), weights, allow_unused=True)
+        record = probe.forward(x, mask)
+        weights = list(dict.fromkeys(layer.weight for layer in record.layers))
+        grads = torch.autograd.grad(probe.loss(record, y), weights, allow_unused=True)
         parts.append({w: g for w, g in zip(weights, grads, strict=True) if g is not None})
     total, met = 0.0, False
     for weight, a in parts[0].items():  # in the order of use: a set would sum in another one each time

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nas.errors import UsageError
-from nas.proxies.probe import Probe
+from nas.proxies.probing.probe import Probe
 from nas.proxies.proxy import Proxy, score_metric
 
 K = 1e-5
@@ -57,7 +57,7 @@ def nwot(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "nwot")
-    if not probe.seen.finite:
+    if not probe.record.finite:
         return math.nan
     kernel = sum(_agreements(code) for code in _codes(probe, "nwot"))
     return float(torch.linalg.slogdet(torch.as_tensor(kernel))[1])
@@ -70,14 +70,14 @@ def swap(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "swap")
-    if not probe.seen.finite:
+    if not probe.record.finite:
         return math.nan
-    found = []
+    patterns = []
     for code in _codes(probe, "swap"):
         bits = code[:SWAP_SAMPLES]
         places = 2 ** torch.arange(len(bits), device=bits.device)
-        found.append(torch.unique((bits * places[:, None]).sum(0)))
-    return float(len(torch.unique(torch.cat(found))))
+        patterns.append(torch.unique((bits * places[:, None]).sum(0)))
+    return float(len(torch.unique(torch.cat(patterns))))
 
 
 def linear_regions(probe: Probe) -> float:
@@ -87,7 +87,7 @@ def linear_regions(probe: Probe) -> float:
         UsageError: Fewer than two samples, or nothing that switches.
     """
     _several(probe, "linear_regions")
-    if not probe.seen.finite:
+    if not probe.record.finite:
         return math.nan
     kernel = torch.as_tensor(sum(_agreements(code) for code in _codes(probe, "linear_regions")))
     same = kernel == kernel.diagonal()[:, None]
@@ -102,7 +102,7 @@ def _agreements(code: Tensor) -> Tensor:
 
 
 def _codes(probe: Probe, proxy: str) -> list[Tensor]:
-    codes = probe.seen.codes
+    codes = probe.record.codes
     if not codes:
         raise UsageError(f"{proxy} reads nonlinearities that switch, such as ReLU, and this module has none")
     return codes

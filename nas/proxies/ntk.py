@@ -9,11 +9,11 @@ from torch import Tensor
 
 from nas.errors import UsageError
 from nas.kernels.sign_accumulate import unfolded
-from nas.proxies.per_sample import PerSample, Use
-from nas.proxies.probe import Probe
+from nas.proxies.probing.per_sample import LayerBackward, PerSampleMode
+from nas.proxies.probing.probe import Probe
+from nas.proxies.probing.recorder import eval_mode
+from nas.proxies.probing.spectra import eigenvalues
 from nas.proxies.proxy import Proxy, score_metric
-from nas.proxies.spectra import eigenvalues
-from nas.proxies.watching import quiet
 
 SAMPLES = 32
 
@@ -31,14 +31,14 @@ def ntk_condition(probe: Probe) -> float:
     if len(probe.x) < 2:
         raise UsageError("ntk_condition compares samples; give a batch of at least 2")
     grams: list[Tensor] = []
-    mode = PerSample(probe.model, lambda use: grams.append(_gram(use)))
+    mode = PerSampleMode(probe.model, lambda call: grams.append(_gram(call)))
 
     def total_of(*sample: Tensor) -> Tensor:
         logits: Tensor = probe.model(*(part.unsqueeze(0) for part in sample))
         return logits.sum()
 
     try:
-        with torch.enable_grad(), quiet(probe.model):
+        with torch.enable_grad(), eval_mode(probe.model):
             with mode:
                 total = torch.vmap(total_of)(*(part[:SAMPLES] for part in probe.arguments)).sum()
             if total.requires_grad:
@@ -57,16 +57,16 @@ def ntk_condition(probe: Probe) -> float:
     return -most / least if least > 1e-12 * most else -math.inf
 
 
-def _gram(use: Use) -> Tensor:
+def _gram(call: LayerBackward) -> Tensor:
     """[N, N]: products of the samples' gradients of one weight."""
-    if use.geometry is None:
-        rows = torch.bmm(use.grads.transpose(1, 2), use.inputs)
+    if call.geometry is None:
+        rows = torch.bmm(call.grads.transpose(1, 2), call.inputs)
     else:
-        g = use.geometry
-        n, groups = len(use.inputs), g.groups
-        kernel = (use.weight.shape[2], use.weight.shape[3])
-        a = unfolded(use.inputs, kernel, g.stride, g.padding, g.dilation)
-        grads = use.grads.reshape(n, groups, -1, use.grads[0, 0].numel())
+        g = call.geometry
+        n, groups = len(call.inputs), g.groups
+        kernel = (call.weight.shape[2], call.weight.shape[3])
+        a = unfolded(call.inputs, kernel, g.stride, g.padding, g.dilation)
+        grads = call.grads.reshape(n, groups, -1, call.grads[0, 0].numel())
         rows = torch.matmul(grads, a.reshape(n, groups, -1, grads.shape[3]).mT)
     rows = rows.flatten(1).double()
     return rows @ rows.T

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import UsageError
+from nas.proxies.probing.recorder import FloatInputGuard, eval_mode
+from nas.proxies.probing.spectra import eigenvalues
 from nas.proxies.proxy import Proxy, score_metric
-from nas.proxies.spectra import eigenvalues
-from nas.proxies.watching import RealInputs, quiet
 
 
 def wpca(
@@ -75,17 +75,17 @@ def spectra_of(
         )
     if not all(isinstance(layer, nn.Linear) for layer in layers):
         raise UsageError("hidden= takes the linear layers themselves, as modules of the model")
-    with _moments(layers, mask) as moments, torch.no_grad(), quiet(model), RealInputs():
+    with _moments(layers, mask) as moments, torch.no_grad(), eval_mode(model), FloatInputGuard():
         _ = model(**x) if isinstance(x, Mapping) else model(*x) if isinstance(x, tuple) else model(x)
     unused = [layer for layer, moment in zip(layers, moments, strict=True) if moment.count < 2]
     if unused:
         raise UsageError(f"{len(unused)} of {len(layers)} feed-forward layers saw fewer than two tokens")
     covariances = [_hidden_covariance(*pair) for pair in zip(layers, moments, strict=True)]
-    found: dict[int, Tensor] = {}
+    spectra: dict[int, Tensor] = {}
     for size in {len(c) for c in covariances}:  # layers of one size in one batch
         same = [i for i, c in enumerate(covariances) if len(c) == size]
-        found |= dict(zip(same, eigenvalues(torch.stack([covariances[i] for i in same])), strict=True))
-    return [found[i] for i in range(len(covariances))]
+        spectra |= dict(zip(same, eigenvalues(torch.stack([covariances[i] for i in same])), strict=True))
+    return [spectra[i] for i in range(len(covariances))]
 
 
 def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
@@ -94,7 +94,7 @@ def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
     Of two that widen side by side, as in gated blocks, it is the first, which is the gate; three are an attention's.
     """
     linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    found = list[nn.Linear]()
+    first_layers = list[nn.Linear]()
     for i, back in enumerate(linears):
         first = i
         while first and (linears[first - 1].in_features, linears[first - 1].out_features) == (
@@ -103,8 +103,8 @@ def feed_forward_layers(model: nn.Module) -> list[nn.Linear]:
         ):
             first -= 1
         if i - 2 <= first < i and back.out_features < back.in_features:
-            found.append(linears[first])
-    return found
+            first_layers.append(linears[first])
+    return first_layers
 
 
 def _widens(layer: nn.Linear) -> bool:
@@ -154,20 +154,20 @@ class _Moments:
 @contextmanager
 def _moments(layers: list[nn.Linear], mask: Tensor | None) -> Iterator[list[_Moments]]:
     """Collects the inputs of layers that widen, the outputs of others, while the block runs."""
-    found = [_Moments() for _ in layers]
+    all_moments = [_Moments() for _ in layers]
 
-    def taker(moments: _Moments) -> Any:
-        def take(layer: nn.Linear, args: tuple[Tensor, ...], words: Mapping[str, Tensor], output: Tensor) -> None:
-            taken = (*args, *words.values())[0] if _widens(layer) else output
-            rows = taken.reshape(-1, taken.shape[-1])
+    def hook_of(moments: _Moments) -> Any:
+        def hook(layer: nn.Linear, args: tuple[Tensor, ...], words: Mapping[str, Tensor], output: Tensor) -> None:
+            given = (*args, *words.values())[0] if _widens(layer) else output
+            rows = given.reshape(-1, given.shape[-1])
             moments.add(rows if mask is None else rows[mask.reshape(-1).bool()])
 
-        return take
+        return hook
 
     with ExitStack() as hooks:
-        for layer, moments in zip(layers, found, strict=True):
-            hooks.callback(layer.register_forward_hook(taker(moments), with_kwargs=True).remove)
-        yield found
+        for layer, moments in zip(layers, all_moments, strict=True):
+            hooks.callback(layer.register_forward_hook(hook_of(moments), with_kwargs=True).remove)
+        yield all_moments
 
 
 WPCA = Proxy(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas.errors import UsageError
 from nas.objectives import Metric
-from nas.proxies.probe import Probe
+from nas.proxies.probing.probe import Probe
 
 Needs = Literal["", "real_inputs", "feed_forward_blocks"]
 ModuleScore = Callable[[nn.Module, Tensor, Tensor], float]  # of a module, inputs and classes

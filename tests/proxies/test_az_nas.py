@@ -6,7 +6,7 @@ from torch import nn
 from nas.proxies.az_nas import blocks_of
 from nas.search_spaces import get
 from nas.supernets import network
-from tests.proxies.test_gradient_signs import Residual, resnet
+from tests.proxies.models import Residual, resnet
 
 
 class Staged(nn.Module):

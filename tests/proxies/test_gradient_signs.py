@@ -13,8 +13,9 @@ import nas.proxies
 from nas.errors import UsageError
 from nas.networks.nasbench201 import NasBench201
 from nas.proxies import Probe, gradsign
-from nas.proxies.gradient_signs import _together, one_by_one, sign_counts
+from nas.proxies.gradient_signs import batched, one_by_one, sign_counts
 from nas.search_spaces.cells import nasbench201
+from tests.proxies.models import Mobile, TorchTransformer, Transformer, resnet
 
 
 def total(counts: dict[Tensor, Tensor]) -> float:
@@ -32,71 +33,6 @@ def by_definition(model: nn.Module, x: Tensor, y: Tensor) -> float:
         for count, grad in zip(counts, grads, strict=True):
             count += 0 if grad is None else grad.sign()
     return float(sum(count.abs().sum() for count in counts))
-
-
-class Residual(nn.Module):
-    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
-        super().__init__()
-        self.a, self.an = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out)
-        self.b, self.bn = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), nn.BatchNorm2d(c_out)
-        self.s = nn.Conv2d(c_in, c_out, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn(self.b(F.relu(self.an(self.a(x)), inplace=True)))
-        return F.relu(y.add_(self.s(x)))
-
-
-def resnet() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), Residual(8, 8, 1), Residual(8, 16, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.Dropout(0.0), nn.Linear(16, 5),
-    )  # fmt: skip
-
-
-class Mobile(nn.Module):
-    """Depthwise and grouped convolutions, padding by name, dilation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(3, 8, (3, 5), (2, 1), (1, 2), bias=False), nn.BatchNorm2d(8), nn.Hardswish(),
-            nn.Conv2d(8, 8, 3, padding="same", dilation=2, groups=8), nn.ReLU6(), nn.Conv2d(8, 16, 1, groups=2),
-            nn.GroupNorm(4, 16), nn.ReLU(),
-        )  # fmt: skip
-        self.classifier = nn.Linear(16, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.body(x).mean((2, 3)))  # type: ignore[no-any-return]
-
-
-class Transformer(nn.Module):
-    """Written out, with an embedding."""
-
-    def __init__(self, width: int = 16) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(50, width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-        self.classifier = nn.Linear(width, 5)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = self.embedding(tokens)
-        q, k, v = self.qkv(self.norms[0](x)).chunk(3, -1)
-        x = x + self.out((q @ k.transpose(1, 2) / 4).softmax(-1) @ v)
-        x = x + self.down(F.gelu(self.up(self.norms[1](x))))
-        return self.classifier(x.mean(1))  # type: ignore[no-any-return]
-
-
-class TorchTransformer(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        layer = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.classifier = nn.Linear(16, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.encoder(x).mean(1))  # type: ignore[no-any-return]
 
 
 def images(size: int = 12) -> Tensor:
@@ -118,7 +54,7 @@ def test_one_batched_pass_equals_one_pass_a_sample(case: str) -> None:
     model, x = CASES[case][0](), CASES[case][1]()
     expected = by_definition(model, x, Y)
     assert expected > 0
-    together = total(_together(model, x, Y)[1])
+    together = total(batched(model, x, Y)[1])
     assert together == pytest.approx(expected, rel=1e-3)
     assert gradsign(model, x, Y) == together
     assert total(one_by_one(model, x, Y)[1]) == pytest.approx(expected, rel=1e-3)
@@ -231,7 +167,7 @@ def test_what_cannot_be_batched_is_taken_one_by_one(
     torch.manual_seed(0)
     net, x = model(), inputs()
     with pytest.raises((NotImplementedError, RuntimeError)):
-        _together(net, x, Y)
+        batched(net, x, Y)
     weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)]
     counts = [torch.zeros_like(w) for w in weights]
     for i in range(10):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nas.errors import UsageError
 from nas.proxies import vpca, wpca
 from nas.proxies.principal_components import directions, feed_forward_layers, spectra_of
-from tests.proxies.test_gradient_signs import TorchTransformer, Transformer
+from tests.proxies.models import TorchTransformer, Transformer
 
 
 def by_svd(rows: Tensor, eta: float) -> int:

@@ -1,4 +1,4 @@
-"""What batch norms do while a pass is looked at: no buffer moves. Arguments have the names that torch calls them by."""
+"""What batch norms do in a recorded pass: no buffer moves. Arguments have the names that torch calls them by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from nas.errors import UsageError
 
 
-def by_batch(
+def normalise_by_batch(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
@@ -20,15 +20,15 @@ def by_batch(
     return F.batch_norm(input, None, None, weight, bias, training=True, eps=eps)
 
 
-def by_own_map(
+def normalise_by_sample(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
     bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """[n, C, ...] of one sample normalised by itself; where a channel has one value only scale and shift are left."""
-    return own_maps(input.unsqueeze(0), weight, bias, eps).squeeze(0)
+    return normalise_samples(input.unsqueeze(0), weight, bias, eps).squeeze(0)
 
 
-def own_maps(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+def normalise_samples(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """The same for each sample of [N, n, C, ...]."""
     channels = x.shape[2]
     x = x.transpose(1, 2)
@@ -39,6 +39,6 @@ def own_maps(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) 
     return (x if bias is None else x + bias.view(shape)).transpose(1, 2)
 
 
-def left_out(input: Tensor, *_: Any, **__: Any) -> Tensor:
+def skip_norm(input: Tensor, *_: Any, **__: Any) -> Tensor:
     """No batch norm."""
     return input

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import nas.proxies
 from nas.errors import UnknownName, UsageError
 from nas.proxies import COMBINED, PROXIES, Probe, parts_of, score
-from tests.proxies.test_gradient_signs import Mobile, TorchTransformer, Transformer, resnet
+from tests.proxies.models import Mobile, TorchTransformer, Transformer, resnet
 
 ON_MAPS = ("meco", "zen", "az_expressivity", "az_progressivity", "az_trainability")
 ON_TRANSFORMERS = ("wpca", "vpca")
@@ -90,8 +90,8 @@ def test_the_graph_goes_with_the_block() -> None:
     model, (x, y) = normed(), batch()
     with Probe(model, x, y) as probe:
         score(probe, ["snip", "jacob_cov"])
-        assert "seen" in probe.__dict__
-    assert not {"seen", "gradients", "jacobian", "input", "leaves"} & probe.__dict__.keys()
+        assert "record" in probe.__dict__
+    assert not {"record", "gradients", "jacobian", "input", "leaves"} & probe.__dict__.keys()
 
 
 @pytest.mark.parametrize("model", [resnet, Mobile])

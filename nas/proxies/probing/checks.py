@@ -43,8 +43,8 @@ def check_logits(logits: Any, n: int) -> None:
         UsageError: Says what it is.
     """
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != n:
-        found = f"a tensor of {logits.dim()} dimensions" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"a proxy needs a module that gives logits [N, classes]; this one gives {found}")
+        got = f"a tensor of {logits.dim()} dimensions" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"a proxy needs a module that gives logits [N, classes]; this one gives {got}")
 
 
 def check_classes(y: Tensor, classes: int) -> None:

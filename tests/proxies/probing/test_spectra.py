@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from nas.proxies.spectra import eigenvalues, spectral_norm
+from nas.proxies.probing.spectra import eigenvalues, spectral_norm
 
 
 def test_what_is_not_finite_has_no_eigenvalues() -> None:

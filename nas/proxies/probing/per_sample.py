@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
-from nas.proxies.attention import self_attention
-from nas.proxies.checks import check_real
-from nas.proxies.norms import own_maps
+from nas.proxies.probing.attention import self_attention
+from nas.proxies.probing.batch_norms import normalise_samples
+from nas.proxies.probing.checks import check_real
 
 
 class Geometry(NamedTuple):
@@ -33,8 +33,8 @@ class Geometry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """One use of a weight in a pass.
+class LayerBackward:
+    """One call of a layer, as its backward pass sees it.
 
     Args:
         weight: The parameter, or a part of it.
@@ -49,16 +49,16 @@ class Use:
     geometry: Geometry | None
 
 
-Collect = Callable[[Use], None]
+Collector = Callable[[LayerBackward], None]
 
 
-class _Layer(torch.autograd.Function):
+class _LayerFunction(torch.autograd.Function):
     """A linear layer or a convolution of all samples, that collects in place of making a weight gradient."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, anchor: Tensor, geometry: Geometry | None,
-        collect: Collect,
+        collect: Collector,
     ) -> Tensor:  # fmt: skip
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.collect = geometry, collect
@@ -69,7 +69,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        ctx.collect(Use(weight, x, grad, ctx.geometry))
+        ctx.collect(LayerBackward(weight, x, grad, ctx.geometry))
         back = None
         if ctx.needs_input_grad[0]:
             back = grad @ weight if ctx.geometry is None else _input_gradient(x, weight, grad, ctx.geometry)
@@ -77,11 +77,11 @@ class _Layer(torch.autograd.Function):
 
 
 def _input_gradient(x: Tensor, weight: Tensor, grad: Tensor, geometry: Geometry) -> Tensor:
-    found: Tensor = conv2d_input(x.shape, weight, grad, *geometry)  # type: ignore[no-untyped-call]
-    return found
+    gradient: Tensor = conv2d_input(x.shape, weight, grad, *geometry)  # type: ignore[no-untyped-call]
+    return gradient
 
 
-class _OneSample(torch.autograd.Function):
+class _SampleFunction(torch.autograd.Function):
     """What a module under vmap calls for one sample; the rule runs the layer for all of them."""
 
     @staticmethod
@@ -103,7 +103,7 @@ class _OneSample(torch.autograd.Function):
 
 
 @final
-class PerSample(TorchFunctionMode):
+class PerSampleMode(TorchFunctionMode):
     """While active, the functions behind layers act sample by sample.
 
     What the sum over samples must not be cut at is refused by a NotImplementedError: weights that are used in several
@@ -111,15 +111,15 @@ class PerSample(TorchFunctionMode):
 
     Args:
         model: The module that will be called.
-        collect: Gets the use of every convolution's and linear layer's weight, in the backward pass.
+        collect: Gets every call of a convolution or linear layer, in the backward pass.
     """
 
-    def __init__(self, model: nn.Module, collect: Collect) -> None:
+    def __init__(self, model: nn.Module, collect: Collector) -> None:
         super().__init__()
         self._collect = collect
-        self._own, self._constant = set(model.parameters()), set(model.buffers())
+        self._parameters, self._buffers = set(model.parameters()), set(model.buffers())
         self._used = set[Tensor]()
-        self._elsewhere = set[Tensor]()  # parameters that other functions have made tensors of
+        self._transformed = set[Tensor]()  # parameters that other functions have made tensors of
         self.anchor = torch.zeros((), requires_grad=True)  # what a backward pass asks for, so that all layers run
         self._handlers: Mapping[Any, Callable[..., Any]] = {
             F.linear: self._linear,
@@ -127,7 +127,8 @@ class PerSample(TorchFunctionMode):
             F.batch_norm: self._batch_norm,
             F.multi_head_attention_forward: partial(self_attention, self._linear),
             **dict.fromkeys(
-                (F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.bilinear), _refused
+                (F.conv1d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.bilinear),
+                _unsupported,
             ),
         }
 
@@ -137,30 +138,30 @@ class PerSample(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in self._handlers:
             return self._handlers[func](*args, **kwargs)
-        found = func(*args, **kwargs)
-        if isinstance(found, Tensor):
-            self._elsewhere.update(part for part in _tensors((args, *kwargs.values())) if part in self._own)
-        return found
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor):
+            self._transformed.update(part for part in _tensors((args, *kwargs.values())) if part in self._parameters)
+        return result
 
-    def _collected(self, use: Use) -> None:
-        if use.weight in self._constant:
+    def _collect_once(self, call: LayerBackward) -> None:
+        if call.weight in self._buffers:
             return
-        if use.weight not in self._own:
+        if call.weight not in self._parameters:
             raise NotImplementedError("a weight that is computed: its parameters must be known before the sign")
-        if use.weight in self._used or use.weight in self._elsewhere:
+        if call.weight in self._used or call.weight in self._transformed:
             raise NotImplementedError("a weight that is used twice: its sum must be complete before the sign")
-        self._used.add(use.weight)
-        self._collect(use)
+        self._used.add(call.weight)
+        self._collect(call)
 
     def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         check_real(input)
 
         def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, ..., K]
             flat = x.reshape(len(x), -1, x.shape[-1])
-            y = _apply(_Layer, flat, weight, bias, self.anchor, None, self._collected)
+            y = _apply(_LayerFunction, flat, weight, bias, self.anchor, None, self._collect_once)
             return y.view(*x.shape[:-1], -1)
 
-        return _apply(_OneSample, input, weight, bias, run)
+        return _apply(_SampleFunction, input, weight, bias, run)
 
     def _conv2d(
         self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
@@ -175,18 +176,20 @@ class PerSample(TorchFunctionMode):
         geometry = Geometry(_pair(stride), _pair(0 if padding == "valid" else padding), _pair(dilation), groups)
 
         def run(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # [N, 1, C, H, W]
-            return _apply(_Layer, x.flatten(0, -4), weight, bias, self.anchor, geometry, self._collected).unsqueeze(1)
+            return _apply(
+                _LayerFunction, x.flatten(0, -4), weight, bias, self.anchor, geometry, self._collect_once
+            ).unsqueeze(1)
 
-        return _apply(_OneSample, input, weight, bias, run)
+        return _apply(_SampleFunction, input, weight, bias, run)
 
     def _batch_norm(
         self, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
         bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
     ) -> Tensor:  # fmt: skip
         def run(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:  # [N, n, C, ...]
-            return own_maps(x, weight, bias, eps)
+            return normalise_samples(x, weight, bias, eps)
 
-        return _apply(_OneSample, input, weight, bias, run)
+        return _apply(_SampleFunction, input, weight, bias, run)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -197,13 +200,13 @@ def _tensors(values: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _refused(*_: Any, **__: Any) -> Any:
+def _unsupported(*_: Any, **__: Any) -> Any:
     raise NotImplementedError("a layer that no batched pass knows")
 
 
 def _apply(function: type[torch.autograd.Function], *args: Any) -> Tensor:
-    found: Tensor = function.apply(*args)  # type: ignore[no-untyped-call]  # torch has no types here
-    return found
+    result: Tensor = function.apply(*args)  # type: ignore[no-untyped-call]  # torch has no types here
+    return result
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""What proxies share: a module that is looked at on one batch, without a change to it."""
