@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search_spaces import Gene, Indices, SearchSpace
-from nas.search_spaces.trellis import Edge, Trellis
+from nas.search_spaces import CostTerm, Gene, Indices, SearchSpace
 
 
 @final
@@ -34,20 +32,12 @@ class GridSpace(SearchSpace):
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
         """x0, x1, ... with their level as value."""
-        return tuple(Gene(f"x{d}", tuple(range(self.levels))) for d in range(self.dimensions))
+        return tuple(Gene(f"x{d}", tuple(range(self.levels)), f"x{d}") for d in range(self.dimensions))
 
-    def exists(self, indices: Indices) -> NDArray[np.bool_]:
-        """All of them."""
-        return np.ones(indices.shape, dtype=bool)
-
-    def costs_of(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
-        """Zeros."""
-        return {"params": np.zeros(len(indices), np.int64), "macs": np.zeros(len(indices), np.int64)}
-
-    def trellises(self) -> Sequence[Trellis]:
-        """One state, one layer a gene."""
-        layers = tuple(tuple(Edge(0, 0, ((d, i),), 0, 0) for i in range(self.levels)) for d in range(self.dimensions))
-        return [Trellis(layers, (), 0, 0)]
+    @property
+    def cost_terms(self) -> tuple[CostTerm, ...]:
+        """None."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Name, version and the two sizes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.search_spaces.mobilenet.space import MobileNetConfig, MobileNetSpace, StageSpec
+from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec
+from nas.search_spaces.mobilenet.space import MobileNetSpace
 
 BASE = MobileNetConfig(
     resolutions=(6, 8),

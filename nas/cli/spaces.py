@@ -100,6 +100,7 @@ def describe(listed: Listed, classes: int) -> dict[str, Any]:
         "params": list(space.cost_range("params")),
         "macs": list(space.cost_range("macs")),
         "choices": choices(space),
+        "kinds": {gene.name: gene.kind for gene in space.genes},
     }
 
 
@@ -119,8 +120,7 @@ def text(row: dict[str, Any]) -> str:
     ]
     grouped: dict[str, list[str]] = {}
     for gene, values in row["choices"].items():
-        kind = gene.rpartition(".")[2]
-        grouped.setdefault(f"{kind} {{{', '.join(map(str, values))}}}", []).append(gene)
+        grouped.setdefault(f"{row['kinds'][gene]} {{{', '.join(map(str, values))}}}", []).append(gene)
     lines += [f"  {label}: {_genes(names)}" for label, names in grouped.items()]
     return "\n".join(lines) + "\n"
 

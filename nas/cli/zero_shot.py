@@ -156,10 +156,9 @@ def _check_whole(space: SearchSpace, rows: int, table: Path) -> None:
             f"{table.name} has accuracies of {space.name}'s own networks, and preset {space.preset!r} has other costs; "
             "leave --preset out"
         )
-    members = space.feasible([]).count
-    if 2 * rows < members:
+    if 2 * rows < space.size:
         raise UsageError(
-            f"{table.name} holds {rows:,} of {members:,} members, and a search would ask for the others; "
+            f"{table.name} holds {rows:,} of {space.size:,} members, and a search would ask for the others; "
             "'nas proxies --table' compares scores with it"
         )
 

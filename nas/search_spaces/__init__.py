@@ -10,10 +10,12 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces.architecture import Architecture, Value
 from nas.search_spaces.cells import nasbench201
 from nas.search_spaces.cells.nasbench201 import NasBench201Space
+from nas.search_spaces.cost_terms import CostTerm, tabulated
+from nas.search_spaces.gene import ABSENT, Gene, Indices
 from nas.search_spaces.metrics import COST_NAMES, COSTS, budgets
 from nas.search_spaces.mobilenet import presets
 from nas.search_spaces.mobilenet.space import MobileNetSpace
-from nas.search_spaces.space import ABSENT, Cost, Gene, Indices, SearchSpace
+from nas.search_spaces.space import Cost, SearchSpace
 from nas.search_spaces.transformers import flexibert
 from nas.search_spaces.transformers.flexibert import FlexiBertSpace
 
@@ -24,6 +26,7 @@ __all__ = [
     "SPACES",
     "Architecture",
     "Cost",
+    "CostTerm",
     "FlexiBertSpace",
     "Gene",
     "Indices",
@@ -34,6 +37,7 @@ __all__ = [
     "budgets",
     "from_json",
     "get",
+    "tabulated",
 ]
 
 SPACES: dict[str, Callable[..., SearchSpace]] = {

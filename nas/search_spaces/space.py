@@ -6,7 +6,6 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, final
 
@@ -16,21 +15,13 @@ from numpy.typing import NDArray
 from nas.errors import UnknownName, UsageError
 from nas.objectives import Constraint
 from nas.search_spaces.architecture import Architecture, Value
-from nas.search_spaces.feasible import FeasibleSet
-from nas.search_spaces.graph import build
-from nas.search_spaces.trellis import Trellis
+from nas.search_spaces.budgeted import FeasibleSet
+from nas.search_spaces.cost_terms import CostSum, CostTerm
+from nas.search_spaces.decision_diagram import DecisionDiagram
+from nas.search_spaces.gene import ABSENT, Existence, Gene, Indices
+from nas.search_spaces.metrics import budgets
 
-Indices = NDArray[np.int16]  # [N, D], position of the chosen value in `gene.choices`; -1: the gene does not exist
-ABSENT = -1
 KEPT_FEASIBLE_SETS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Gene:
-    """One decision: its name and its choices, smallest first."""
-
-    name: str
-    choices: tuple[Value, ...]
 
 
 class Cost(NamedTuple):
@@ -43,8 +34,8 @@ class Cost(NamedTuple):
 class SearchSpace(ABC):
     """A finite, versioned set of architectures for one task.
 
-    A space states its genes, which of them exist, what an architecture costs and its trellis;
-    sampling, variation, encoding and JSON follow from these. Its task is one of images or of texts: `input_size` is the
+    A space states three things: its genes, the terms of its costs, and its JSON. Which genes exist, costs, sampling,
+    variation and encoding follow from these. Its task is one of images or of texts: `input_size` is the
     height and width of an image or the most tokens of a text, `in_channels` its channels or the size of the vocabulary.
     """
 
@@ -61,19 +52,12 @@ class SearchSpace(ABC):
     @property
     @abstractmethod
     def genes(self) -> tuple[Gene, ...]:
-        """Every decision, in the order of `Architecture.values`."""
+        """Every decision, in the order of `Architecture.values`; with a condition behind what it depends on."""
 
+    @property
     @abstractmethod
-    def exists(self, indices: Indices) -> NDArray[np.bool_]:
-        """[N, D]: which genes exist under these choices; choices of absent genes do not matter."""
-
-    @abstractmethod
-    def costs_of(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
-        """Exact "params" and "macs", [N] each, in closed form."""
-
-    @abstractmethod
-    def trellises(self) -> Sequence[Trellis]:
-        """The space as disjoint layered graphs; together their paths are the space."""
+    def cost_terms(self) -> tuple[CostTerm, ...]:
+        """Tables over few genes that add up to the exact cost of every member."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +81,16 @@ class SearchSpace(ABC):
     @cached_property
     def _positions(self) -> tuple[dict[Value | None, int], ...]:
         return tuple({None: ABSENT} | {v: i for i, v in enumerate(g.choices)} for g in self.genes)
+
+    @final
+    @cached_property
+    def _existence(self) -> Existence:
+        return Existence(self.genes)
+
+    @final
+    def exists(self, indices: Indices) -> NDArray[np.bool_]:
+        """[N, D]: which genes exist under these choices; choices of absent genes do not matter."""
+        return self._existence(indices)
 
     @final
     @property
@@ -230,38 +224,59 @@ class SearchSpace(ABC):
         return self.costs_of(self.indices(archs))
 
     @final
+    @cached_property
+    def _cost_sum(self) -> CostSum:
+        return CostSum(self.genes, self.cost_terms)
+
+    @final
+    def costs_of(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
+        """Exact "params" and "macs", [N] each, of rows of choice positions, -1 where a gene does not exist."""
+        return self._cost_sum(indices)
+
+    @final
+    @cached_property
+    def _decisions(self) -> DecisionDiagram:
+        """Without costs, and so with few states."""
+        return DecisionDiagram(self.genes)
+
+    @final
+    @cached_property
+    def _costed_decisions(self) -> DecisionDiagram:
+        return DecisionDiagram(self.genes, self.cost_terms)
+
+    @final
     def cost_range(self, metric: str) -> tuple[int, int]:
         """The smallest and the largest "params" or "macs" that a member has."""
-        graphs = [build(trellis, metric) for trellis in self.trellises()]
-        return min(graph.base for graph in graphs), max(graph.largest for graph in graphs)
+        return self._costed_decisions.reach(metric)
 
     @final
     def feasible(self, constraints: Sequence[Constraint] = ()) -> FeasibleSet:
-        """The members inside additive budgets, ready to be counted and sampled uniformly.
+        """The members inside additive budgets, ready to be sampled uniformly; without budgets all members.
 
-        Building it may take seconds for a big space and one budget; sampling from it is fast.
+        Building it may take a second for a big space and a budget; sampling from it is fast.
 
         Raises:
             InfeasibleBudget: No member fits; names the smallest reachable value.
         """
-        key = tuple(constraints)
+        key = tuple(budgets(constraints))
         if key not in self._feasible_sets:
             while len(self._feasible_sets) >= KEPT_FEASIBLE_SETS:
                 del self._feasible_sets[next(iter(self._feasible_sets))]
-            self._feasible_sets[key] = FeasibleSet(self.trellises(), constraints, len(self.genes))
+            diagram = self._costed_decisions if key else self._decisions
+            self._feasible_sets[key] = FeasibleSet(diagram, self.costs_of, key)
         return self._feasible_sets[key]
 
     @final
     @cached_property
     def _feasible_sets(self) -> dict[tuple[Constraint, ...], FeasibleSet]:
-        """The latest sets: counting the members of a big space takes seconds, and searchers ask again."""
+        """The latest sets: they take a moment to build and some memory, and searchers ask again."""
         return {}
 
     @final
     @cached_property
     def size(self) -> int:
         """The exact number of members."""
-        return self.feasible().count
+        return self._decisions.paths
 
     @final
     def sample(self, rng: np.random.Generator, constraints: Sequence[Constraint] = ()) -> Architecture:

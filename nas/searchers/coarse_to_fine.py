@@ -21,9 +21,8 @@ from nas.searchers.strategy import Strategy, check_range, distinct
 class CoarseToFine(Strategy):
     """First one value per dimension for the whole network, then small changes around the best.
 
-    The dimensions are the kinds of genes: what follows the last dot of their names (`depth`, `width`, `kernel`, ...).
-    All genes of a kind take the same relative choice, so a network is a point of a small grid. The stages are what
-    precedes the first dot.
+    The dimensions are the kinds of genes (`depth`, `width`, `kernel`, ...). All genes of a kind take the same relative
+    choice, so a network is a point of a small grid. The stages are what precedes the first dot of a name.
 
     Args:
         coarse: Most grid points to ask; a larger grid is sampled.
@@ -52,11 +51,6 @@ class CoarseToFine(Strategy):
         return distinct(history, rng, n, lambda source, k: source.permutation(grid), *draws)
 
 
-def kinds(genes: Sequence[Gene]) -> list[str]:
-    """The dimension of each gene: its name after the last dot."""
-    return [gene.name.rpartition(".")[2] for gene in genes]
-
-
 def stages(genes: Sequence[Gene]) -> list[str]:
     """The part of the network that each gene belongs to: its name before the first dot."""
     return [gene.name.partition(".")[0] for gene in genes]
@@ -64,7 +58,7 @@ def stages(genes: Sequence[Gene]) -> list[str]:
 
 def _grid(space: SearchSpace, most: int, rng: np.random.Generator) -> Indices:
     """All combinations of one level per kind, or `most` random ones where there are more."""
-    names = kinds(space.genes)
+    names = [gene.kind for gene in space.genes]
     unique = list(dict.fromkeys(names))
     kind = np.array([unique.index(name) for name in names])
     levels = np.array([space.cardinalities[kind == i].max() for i in range(len(unique))])

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from nas.errors import UsageError
 from nas.objectives import Constraint, Objective
 from nas.search_spaces import COST_NAMES, Architecture, Indices, SearchSpace, budgets
-from nas.search_spaces.feasible import FeasibleSet
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,6 @@ class Problem:
         self.constraints = tuple(constraints)
         self.budgets = tuple(budgets(constraints))
         self.measured = tuple(c for c in constraints if c.metric not in COST_NAMES)
-        self._feasible: dict[tuple[Constraint, ...], FeasibleSet] = {}
 
     def within(self, rows: Indices) -> NDArray[np.bool_]:
         """[N]: whether each row meets every budget."""
@@ -74,7 +72,7 @@ class Problem:
     def sample(self, rng: np.random.Generator, n: int, extra: tuple[Constraint, ...] = ()) -> Indices:
         """[n, D] random members inside the budgets and the `extra` ones, not necessarily distinct.
 
-        Inside budgets they are uniform by construction, nothing is rejected. Without any, genes are drawn
+        Inside budgets they are uniform. Without any, genes are drawn
         independently: uniform members would nearly all have the largest depths, because those have by far the
         most members, and a first population without small networks cannot show a front.
 
@@ -84,9 +82,7 @@ class Problem:
         budgets = self.budgets + extra
         if not budgets:
             return self.space.sample_choices(rng, n)
-        if budgets not in self._feasible:  # counting the members may take seconds; drawing from them is fast
-            self._feasible[budgets] = self.space.feasible(budgets)
-        return self._feasible[budgets].sample(rng, n)
+        return self.space.feasible(budgets).sample(rng, n)
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from hypothesis import strategies as st
 
 from nas.errors import InfeasibleBudget, UsageError
 from nas.objectives import Constraint
-from nas.search_spaces import ABSENT, SearchSpace, from_json
+from nas.search_spaces import ABSENT, SearchSpace, Value, from_json
+from nas.search_spaces.decision_diagram import DecisionDiagram
+from tests.search_spaces.enumeration import members
+
+ENUMERABLE = 50_000  # combinations of choices up to which all members are listed
 
 PROPERTY = settings(
     max_examples=10,
@@ -31,6 +36,38 @@ class SearchSpaceContract:
     def test_genes_have_distinct_names_and_at_least_two_choices(self, space: SearchSpace) -> None:
         assert len(set(space.names)) == len(space.names)
         assert all(len(gene.choices) > 1 and len(set(gene.choices)) == len(gene.choices) for gene in space.genes)
+
+    def test_parents_come_before_the_genes_that_depend_on_them(self, space: SearchSpace) -> None:
+        choices: dict[str, tuple[Value, ...]] = {}
+        for gene in space.genes:
+            assert gene.kind
+            for parent, values in gene.conditions.items():
+                assert values
+                assert set(values) <= set(choices[parent])
+            choices[gene.name] = gene.choices
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_a_gene_exists_where_its_conditions_are_met(self, space: SearchSpace, seed: int) -> None:
+        for arch in space.architectures(space.sample_choices(np.random.default_rng(seed), 5)):
+            for gene in space.genes:
+                met = all(arch.genes.get(parent) in values for parent, values in gene.conditions.items())
+                assert (gene.name in arch.genes) == met
+
+    def test_size_is_the_number_of_distinct_members(self, space: SearchSpace) -> None:
+        assert space.size == DecisionDiagram(space.genes, space.cost_terms).paths
+        if math.prod(space.cardinalities.tolist()) <= ENUMERABLE:
+            assert space.size == len(members(space))
+
+    @PROPERTY
+    @given(seed=seeds)
+    def test_costs_are_the_sums_of_the_terms(self, space: SearchSpace, seed: int) -> None:
+        rows = space.sample_choices(np.random.default_rng(seed), 4)
+        for row, arch in zip(rows, space.architectures(rows), strict=True):
+            parts = [
+                term.table[tuple(row[space.names.index(name)] for name in term.genes)] for term in space.cost_terms
+            ]
+            assert tuple(space.cost(arch)) == tuple(np.sum([np.zeros(2, np.int64), *parts], axis=0))
 
     @PROPERTY
     @given(seed=seeds, rate=st.floats(0, 1))
@@ -149,10 +186,9 @@ class SearchSpaceContract:
         assert rows.dtype == np.int16
         assert (space.canonical(rows) == rows).all()
         assert all(budget.violation(value) == 0 for value in space.costs_of(rows)[metric].tolist())
-        assert 1 <= feasible.count <= space.size
 
     @pytest.mark.parametrize("metric", ["params", "macs"])
-    def test_the_trellises_and_the_costs_agree_at_the_boundary(self, space: SearchSpace, metric: str) -> None:
+    def test_budgets_and_costs_agree_at_the_boundary(self, space: SearchSpace, metric: str) -> None:
         with pytest.raises(InfeasibleBudget) as error:
             space.feasible([Constraint(metric, "<=", -1)])
         smallest = error.value.reach

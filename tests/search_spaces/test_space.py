@@ -8,8 +8,9 @@ import pytest
 from benchmarks.grid_space import GridSpace
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import ABSENT, MobileNetSpace, SearchSpace
-from nas.search_spaces.mobilenet.space import StageSpec
+from nas.search_spaces.mobilenet.config import StageSpec
 from tests.contracts.search_space import SearchSpaceContract
+from tests.search_spaces.toy import nested
 from tests.spaces import BASE, SPACES
 
 LEARNED = SPACES["learned"]
@@ -27,6 +28,17 @@ class TestGrid(SearchSpaceContract):
 
     def test_size(self, space: SearchSpace) -> None:
         assert space.size == 5**4
+
+
+class TestNested(SearchSpaceContract):
+    """Conditions on conditions, and several at once."""
+
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        return nested()
+
+    def read_back(self, text: str) -> SearchSpace:
+        return nested()
 
 
 def test_indices_of_nothing() -> None:

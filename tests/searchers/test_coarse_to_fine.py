@@ -7,7 +7,7 @@ from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
 from nas.objectives import Constraint
 from nas.searchers import CoarseToFine, Searcher
-from nas.searchers.coarse_to_fine import kinds, stages
+from nas.searchers.coarse_to_fine import stages
 from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive
 
 
@@ -20,7 +20,7 @@ class TestCoarseToFineWithItsWholeGrid(SearcherContract):
 
 
 def test_dimensions_and_stages_come_from_the_names() -> None:
-    assert set(kinds(SPACE.genes)) == {"resolution", "width", "depth", "kernel", "expansion"}
+    assert {gene.kind for gene in SPACE.genes} == {"resolution", "width", "depth", "kernel", "expansion"}
     assert set(stages(SPACE.genes)) == {"resolution", "stage0", "stage1"}
 
 
@@ -28,7 +28,7 @@ def test_the_coarse_phase_asks_every_combination_of_one_level_per_dimension() ->
     searcher = Searcher(SPACE, OBJECTIVES, seed=0, strategy=CoarseToFine())
     # Levels: resolution 2, width 2, depth 3, kernel 3, expansion 2.
     (coarse,) = drive(searcher, 1, 72)
-    names = np.array(kinds(SPACE.genes))
+    names = np.array([gene.kind for gene in SPACE.genes])
     last = SPACE.cardinalities - 1
     for row in SPACE.indices([trial.arch for trial in coarse]):
         for name in set(names):

@@ -16,7 +16,7 @@ from nas.errors import NasError, StudyError, UnknownName, UsageError
 from nas.evaluation import Outcome, StreamingEvaluator
 from nas.objectives import Objective
 from nas.search_spaces import Architecture
-from nas.search_spaces.mobilenet.space import StageSpec
+from nas.search_spaces.mobilenet.config import StageSpec
 from tests.searching import OBJECTIVES, SPACE, Pool, Script, Table, plain, pool, study
 from tests.spaces import BASE, space
 

@@ -20,7 +20,7 @@ from nas.errors import Diverged, NasError, StudyError, UnknownName, UsageError, 
 from nas.evaluation import Metrics
 from nas.objectives import Constraint, Objective
 from nas.search_spaces import Architecture
-from nas.search_spaces.mobilenet.space import StageSpec
+from nas.search_spaces.mobilenet.config import StageSpec
 from tests.searching import OBJECTIVES, SPACE, Script, Table, accuracy, plain, pool, study
 from tests.spaces import BASE, space
 

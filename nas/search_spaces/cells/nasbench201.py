@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces.space import Gene, Indices, SearchSpace
-from nas.search_spaces.trellis import Edge, Trellis
+from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
+from nas.search_spaces.gene import Gene
+from nas.search_spaces.space import SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # from, to
@@ -76,11 +73,7 @@ class NasBench201Space(SearchSpace):
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
         """The operation of each edge."""
-        return tuple(Gene(f"{source}-{target}.op", OPERATIONS) for source, target in EDGES)
-
-    def exists(self, indices: Indices) -> NDArray[np.bool_]:
-        """All of them."""
-        return np.ones(indices.shape, dtype=bool)
+        return tuple(Gene(f"{source}-{target}.op", OPERATIONS, "operation") for source, target in EDGES)
 
     @property
     def stages(self) -> list[tuple[int, int]]:
@@ -88,18 +81,25 @@ class NasBench201Space(SearchSpace):
         return [(self.channels << stage, self.input_size >> stage) for stage in range(STAGES)]
 
     @cached_property
-    def _edge_costs(self) -> NDArray[np.int64]:
-        """[5, 2]: params and macs that an edge with each operation adds to all cells together."""
-        found = np.zeros((len(OPERATIONS), 2), np.int64)
-        for position, operation in enumerate(OPERATIONS):
-            if operation in _KERNELS:
-                for channels, size in self.stages:
-                    weights = channels**2 * _KERNELS[operation] ** 2
-                    found[position] += self.cells * np.array([weights + 2 * channels, weights * size**2])
-        return found
+    def cost_terms(self) -> tuple[CostTerm, ...]:
+        """One for each edge of the cell, and a constant."""
+        return (
+            tabulated((), lambda _: self._frame_cost()),
+            *(tabulated((gene,), self._edge_cost) for gene in self.genes),
+        )
 
-    @cached_property
-    def _frame_costs(self) -> tuple[int, int]:
+    def _edge_cost(self, chosen: Chosen) -> tuple[int, int]:
+        """Params and macs that an edge with this operation adds to all cells together."""
+        (operation,) = chosen.values()
+        params = macs = 0
+        if operation in _KERNELS:
+            for channels, size in self.stages:
+                weights = channels**2 * _KERNELS[str(operation)] ** 2
+                params += self.cells * (weights + 2 * channels)
+                macs += self.cells * weights * size**2
+        return params, macs
+
+    def _frame_cost(self) -> tuple[int, int]:
         """Params and macs of stem, reductions, last norm and classifier."""
         first, size = self.stages[0]
         stem = self.in_channels * first * 9
@@ -109,17 +109,6 @@ class NasBench201Space(SearchSpace):
             params, macs = params + weights + 4 * wide, macs + weights * half**2
         last = self.stages[-1][0]
         return params + 2 * last + (last + 1) * self.num_classes, macs + last * self.num_classes
-
-    def costs_of(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
-        """See `SearchSpace`."""
-        totals = self._edge_costs[indices].sum(1) + np.array(self._frame_costs)
-        return {"params": totals[:, 0], "macs": totals[:, 1]}
-
-    def trellises(self) -> Sequence[Trellis]:
-        """One state, one layer an edge."""
-        costs = self._edge_costs.tolist()
-        layers = tuple(tuple(Edge(0, 0, ((d, i),), *cost) for i, cost in enumerate(costs)) for d in range(len(EDGES)))
-        return [Trellis(layers, (), *self._frame_costs)]
 
     def to_json(self) -> dict[str, Any]:
         """See `SearchSpace`."""

@@ -1,97 +1,65 @@
-"""Closed-form costs of MobileNet populations: one table a block, indexed by the genes it depends on."""
+"""The cost terms of a MobileNet space, read from plans: one for each block, one for stem and head."""
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
+from nas.search_spaces.gene import Gene
+from nas.search_spaces.mobilenet.config import MobileNetConfig, block_plan, map_size
+from nas.search_spaces.mobilenet.plan import NetworkPlan
 
-if TYPE_CHECKING:
-    from nas.search_spaces.mobilenet.space import MobileNetSpace
-    from nas.search_spaces.space import Indices
-
-Table = NDArray[np.int64]
+Plan = Callable[[Mapping[str, int]], NetworkPlan]
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """Costs [c_1 + 1, ..., c_m + 1, 2] over genes; the last entry of each axis, where -1 points, is 0."""
-
-    genes: tuple[int, ...]
-    table: Table
-
-
-class CostTables:
-    """Exact (params, macs) of rows of choice positions as sums of table look-ups.
+def cost_terms(config: MobileNetConfig, genes: Sequence[Gene], plan: Plan) -> tuple[CostTerm, ...]:
+    """Terms that add up to the params and macs of a plan.
 
     Args:
-        space: The space whose blocks are tabulated.
+        config: The choices.
+        genes: Every gene of the space.
+        plan: The network with these values of genes, and with any values for the others.
     """
+    blocks = [(s, b) for s, spec in enumerate(config.stages) for b in range(spec.depths[-1])]
+    return (_ends(config, genes, plan), *(_block(config, genes, s, b) for s, b in blocks))
 
-    def __init__(self, space: MobileNetSpace) -> None:
-        self._space = space
-        self._terms = [self._ends()]
-        for s, spec in enumerate(space.config.stages):
-            self._terms += [self._block(s, b) for b in range(spec.depths[-1])]
 
-    def costs(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
-        """[N, D] choice positions to exact "params" and "macs", [N] each."""
-        total = np.zeros((len(indices), 2), dtype=np.int64)
-        for term in self._terms:
-            total += term.table[tuple(indices[:, g] for g in term.genes)] if term.genes else term.table
-        return {"params": total[:, 0].copy(), "macs": total[:, 1].copy()}
+def _ends(config: MobileNetConfig, genes: Sequence[Gene], plan: Plan) -> CostTerm:
+    def cost(chosen: Chosen) -> tuple[int, int]:
+        network = plan(_integers(chosen))
+        (params, macs), (head_params, head_macs) = network.stem_cost, network.head_cost
+        return params + head_params, macs + head_macs
 
-    def _sizes(self, resolution: int, stage: int) -> int:
-        """Pixels that enter `stage`."""
-        size = -(-resolution // self._space.config.stem_stride)
-        for spec in self._space.config.stages[:stage]:
-            size = -(-size // spec.stride)
-        return size
+    return tabulated(_own(genes, {"resolution", f"stage{len(config.stages) - 1}.width"}), cost)
 
-    def _term(self, axes: dict[str, tuple[int, ...]], cost: dict[tuple[int, ...], tuple[int, int]]) -> _Term:
-        """A term over those axes that are genes, from costs over all of them."""
-        genes = tuple(self._space.position[name] for name in axes if name in self._space.position)
-        free = [name in self._space.position for name in axes]
-        table = np.zeros([len(c) + 1 for c, f in zip(axes.values(), free, strict=True) if f] + [2], dtype=np.int64)
-        for at, value in cost.items():
-            table[tuple(i for i, f in zip(at, free, strict=True) if f)] = value
-        return _Term(genes, table)
 
-    def _block(self, s: int, b: int) -> _Term:
-        space, spec = self._space, self._space.config.stages[s]
-        axes = {"resolution": space.config.resolutions}
-        if b == 0 and s > 0:
-            axes[f"stage{s - 1}.width"] = space.config.stages[s - 1].widths
-        axes[f"stage{s}.width"] = spec.widths
-        axes[f"stage{s}.block{b}.kernel"] = spec.kernels
-        axes[f"stage{s}.block{b}.expansion"] = spec.expansions
-        if b >= spec.depths[0] and len(spec.kernels) == len(spec.expansions) == 1:
-            axes[f"stage{s}.depth"] = spec.depths  # no gene of its own says whether this block exists
-        cost = {}
-        for at in itertools.product(*(range(len(c)) for c in axes.values())):
-            v = {name: choices[i] for (name, choices), i in zip(axes.items(), at, strict=True)}
-            width, size = v[f"stage{s}.width"], self._sizes(v["resolution"], s)
-            incoming = v.get(f"stage{s - 1}.width", space.config.stem_channels) if b == 0 else width
-            size = size if b == 0 else -(-size // spec.stride)
-            block = space.block(
-                s, b, incoming, width, v[f"stage{s}.block{b}.kernel"], v[f"stage{s}.block{b}.expansion"], size
-            )
-            present = v.get(f"stage{s}.depth", b + 1) > b
-            cost[at] = (block.params, block.macs) if present else (0, 0)
-        return self._term(axes, cost)
+def _block(config: MobileNetConfig, genes: Sequence[Gene], s: int, b: int) -> CostTerm:
+    spec = config.stages[s]
+    before, depth, width = f"stage{s - 1}.width", f"stage{s}.depth", f"stage{s}.width"
+    kernel, expansion = f"stage{s}.block{b}.kernel", f"stage{s}.block{b}.expansion"
+    # Decisions with a single choice are no genes.
+    fixed = {"resolution": config.resolutions[0], depth: b + 1, width: spec.widths[0]}
+    fixed |= {kernel: spec.kernels[0], expansion: spec.expansions[0]}
+    fixed[before] = config.stages[s - 1].widths[0] if s else config.stem_channels
+    depends = {"resolution", width, kernel, expansion} | ({before} if b == 0 else set())
+    if b >= spec.depths[0] and len(spec.kernels) == len(spec.expansions) == 1:
+        depends.add(depth)  # no gene of its own says whether this block exists
 
-    def _ends(self) -> _Term:
-        """Stem and head together."""
-        space = self._space
-        last = len(space.config.stages) - 1
-        axes = {"resolution": space.config.resolutions, f"stage{last}.width": space.config.stages[last].widths}
-        cost = {}
-        for at in itertools.product(*(range(len(c)) for c in axes.values())):
-            resolution, width = space.config.resolutions[at[0]], space.config.stages[last].widths[at[1]]
-            size = self._sizes(resolution, last + 1)
-            plan = space.network(resolution, (space.block(last, 1, 1, width, 1, 1, size),))
-            cost[at] = (plan.stem_cost[0] + plan.head_cost[0], plan.stem_cost[1] + plan.head_cost[1])
-        return self._term(axes, cost)
+    def cost(chosen: Chosen) -> tuple[int, int]:
+        values = fixed | _integers(chosen)
+        if values[depth] <= b:
+            return 0, 0
+        channels, size = values[before if b == 0 else width], map_size(config, values["resolution"], s, b)
+        block = block_plan(config, s, b, channels, values[width], values[kernel], values[expansion], size)
+        return block.params, block.macs
+
+    return tabulated(_own(genes, depends), cost)
+
+
+def _own(genes: Sequence[Gene], names: set[str]) -> list[Gene]:
+    """Those that are genes; decisions with one choice are none."""
+    return [gene for gene in genes if gene.name in names]
+
+
+def _integers(chosen: Chosen) -> dict[str, int]:
+    return {name: int(value) for name, value in chosen.items()}

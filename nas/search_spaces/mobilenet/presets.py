@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from nas.errors import UnknownName, UsageError
+from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec
 from nas.search_spaces.mobilenet.plan import Activation
-from nas.search_spaces.mobilenet.space import MobileNetConfig, MobileNetSpace, StageSpec
+from nas.search_spaces.mobilenet.space import MobileNetSpace
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 4, 6)

@@ -5,7 +5,6 @@ Every layer chooses how its tokens meet, and what follows on each of them; the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, final
@@ -14,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import UnknownName, UsageError
-from nas.search_spaces.space import Gene, Indices, SearchSpace
-from nas.search_spaces.trellis import Edge, Trellis
+from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
+from nas.search_spaces.gene import Gene, Indices
+from nas.search_spaces.space import SearchSpace
 
 OPERATIONS = ("dct", "dft", "sdp", "conv5", "conv9", "wma")  # fewest parameters first
 KERNELS = {"conv5": 5, "conv9": 9}
-_HIDDEN, _DEPTH, _FIRST, _PER_LAYER = 0, 1, 2, 4  # positions of genes
+_HIDDEN = 0  # position of the gene
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,75 +105,48 @@ class FlexiBertSpace(SearchSpace):
     def genes(self) -> tuple[Gene, ...]:
         """Hidden size and depth, then per layer operation, heads, width and stack."""
         c = self.config
-        genes = [Gene("hidden", c.hiddens), Gene("depth", c.depths)]
+        genes = [Gene("hidden", c.hiddens, "hidden"), Gene("depth", c.depths, "depth")]
         for layer in range(c.depths[-1]):
+            conditions = {"depth": tuple(d for d in c.depths if d > layer)} if layer >= c.depths[0] else {}
             genes += [
-                Gene(f"layer{layer}.operation", OPERATIONS), Gene(f"layer{layer}.heads", c.heads),
-                Gene(f"layer{layer}.width", c.widths), Gene(f"layer{layer}.stack", c.stacks),
+                Gene(f"layer{layer}.{kind}", choices, kind, conditions)
+                for kind, choices in (
+                    ("operation", OPERATIONS), ("heads", c.heads), ("width", c.widths), ("stack", c.stacks)
+                )
             ]  # fmt: skip
         return tuple(genes)
 
-    def exists(self, indices: Indices) -> NDArray[np.bool_]:
-        """A layer's genes exist below the depth."""
-        out = np.ones(indices.shape, dtype=bool)
-        depth = self._depths(indices)
-        for layer in range(self.config.depths[0], self.config.depths[-1]):
-            out[:, _columns(layer)] = (depth > layer)[:, None]
-        return out
-
-    def _depths(self, indices: Indices) -> NDArray[np.int64]:
-        return np.array(self.config.depths, np.int64)[indices[:, _DEPTH]]
-
     @cached_property
-    def _frame_costs(self) -> NDArray[np.int64]:
-        """[hiddens, 2]: params and macs of embeddings, their norm and the classifier."""
-        tables, classes = self.in_channels + self.input_size, self.num_classes
-        return np.array([((tables + 2) * h + (h + 1) * classes, h * classes) for h in self.config.hiddens], np.int64)
-
-    @cached_property
-    def _layer_costs(self) -> NDArray[np.int64]:
-        """[hiddens, operations, heads, widths, stacks, 2]: params and macs of a layer."""
-        c, tokens = self.config, self.input_size
-        counts = (len(c.hiddens), len(OPERATIONS), len(c.heads), len(c.widths), len(c.stacks))
-        found = np.zeros((*counts, 2), np.int64)
-        for h, o, n, w, s in np.ndindex(counts):
-            mixing = operation_cost(OPERATIONS[o], c.hiddens[h], c.heads[n], tokens)
-            found[h, o, n, w, s] = np.add(mixing, feed_forward_cost(c.hiddens[h], c.widths[w], c.stacks[s], tokens))
-        return found
-
-    def costs_of(self, indices: Indices) -> dict[str, NDArray[np.int64]]:
-        """Sums of layers, looked up for the whole population at once."""
-        hidden, depth = indices[:, _HIDDEN], self._depths(indices)
-        totals = self._frame_costs[hidden]
+    def cost_terms(self) -> tuple[CostTerm, ...]:
+        """One for what surrounds the layers, and for each layer one of its operation and one of what follows."""
+        genes = {gene.name: gene for gene in self.genes}
+        terms = [tabulated((genes["hidden"],), self._frame_cost)]
         for layer in range(self.config.depths[-1]):
-            costs = self._layer_costs[(hidden, *indices[:, _columns(layer)].T)]
-            totals = totals + np.where((depth > layer)[:, None], costs, 0)
-        return {"params": totals[:, 0].copy(), "macs": totals[:, 1].copy()}
+            operation, heads, width, stack = (
+                genes[f"layer{layer}.{kind}"] for kind in ("operation", "heads", "width", "stack")
+            )
+            terms.append(tabulated((genes["hidden"], operation, heads), self._operation_cost))
+            terms.append(tabulated((genes["hidden"], width, stack), self._feed_forward_cost))
+        return tuple(terms)
+
+    def _frame_cost(self, chosen: Chosen) -> tuple[int, int]:
+        """Params and macs of embeddings, their norm and the classifier."""
+        (hidden,) = map(int, chosen.values())
+        tables, classes = self.in_channels + self.input_size, self.num_classes
+        return (tables + 2) * hidden + (hidden + 1) * classes, hidden * classes
+
+    def _operation_cost(self, chosen: Chosen) -> tuple[int, int]:
+        hidden, operation, heads = chosen.values()
+        return operation_cost(str(operation), int(hidden), int(heads), self.input_size)
+
+    def _feed_forward_cost(self, chosen: Chosen) -> tuple[int, int]:
+        hidden, width, stack = map(int, chosen.values())
+        return feed_forward_cost(hidden, width, stack, self.input_size)
 
     def embedding_params_of(self, indices: Indices) -> NDArray[np.int64]:
         """[N]: how many of "params" lie in the tables of words and positions."""
         hidden = np.array(self.config.hiddens, np.int64)[indices[:, _HIDDEN]]
         return hidden * (self.in_channels + self.input_size)
-
-    def trellises(self) -> Sequence[Trellis]:
-        """One for each hidden size and depth, with one state and one layer of edges a layer."""
-        c = self.config
-        return [
-            Trellis(
-                tuple(self._edges(h, layer) for layer in range(depth)), ((_HIDDEN, h), (_DEPTH, d)),
-                *self._frame_costs[h].tolist(),
-            )
-            for h in range(len(c.hiddens))
-            for d, depth in enumerate(c.depths)
-        ]  # fmt: skip
-
-    def _edges(self, hidden: int, layer: int) -> tuple[Edge, ...]:
-        costs = self._layer_costs[hidden]
-        first = _columns(layer).start
-        return tuple(
-            Edge(0, 0, tuple((first + kind, choice) for kind, choice in enumerate(at)), *costs[at].tolist())
-            for at in np.ndindex(costs.shape[:-1])
-        )
 
     def to_json(self) -> dict[str, Any]:
         """See `SearchSpace`."""
@@ -235,11 +208,6 @@ def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | 
     return FlexiBertSpace(
         PRESETS[preset].config, input_size=input_size, in_channels=in_channels, num_classes=num_classes, preset=preset
     )
-
-
-def _columns(layer: int) -> slice:
-    """Where a layer's genes are."""
-    return slice(_FIRST + _PER_LAYER * layer, _FIRST + _PER_LAYER * (layer + 1))
 
 
 def _check(config: FlexiBertConfig) -> None:

@@ -56,8 +56,7 @@ def _opened_counts(space: SearchSpace) -> tuple[int, int, int]:
     """The most choices that any gene has of kernel, of depth, and of width or expansion."""
     counts = {"kernel": 1, "depth": 1, "width": 1, "expansion": 1}
     for gene in space.genes:
-        kind = gene.name.rsplit(".", 1)[-1]
-        counts[kind] = max(counts.get(kind, 1), len(gene.choices))
+        counts[gene.kind] = max(counts.get(gene.kind, 1), len(gene.choices))
     return counts["kernel"], counts["depth"], max(counts["width"], counts["expansion"])
 
 

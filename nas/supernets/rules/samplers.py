@@ -27,9 +27,14 @@ class Opened:
     def lowest(self, space: SearchSpace) -> NDArray[np.int64]:
         """[D]: the first open choice of each gene."""
         opened = {"kernel": self.kernel, "depth": self.depth, "width": self.width, "expansion": self.expansion}
-        limits = [opened.get(gene.name.rsplit(".", 1)[-1], len(gene.choices)) for gene in space.genes]
+        limits = [opened.get(gene.kind, len(gene.choices)) for gene in space.genes]
         first: NDArray[np.int64] = np.maximum(space.cardinalities - np.array(limits), 0)
         return first
+
+
+def _resolutions(space: SearchSpace) -> list[int]:
+    """Positions of the genes that say at which resolution a network runs: none or one."""
+    return [d for d, gene in enumerate(space.genes) if gene.kind == "resolution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,7 @@ class RandomNetworks:
         """Draw the networks of one step."""
         lowest = None if self.opened is None else self.opened.lowest(space)
         drawn = space.sample_choices(rng, self.count, lowest)
-        if "resolution" in space.names:
-            at = space.names.index("resolution")
+        for at in _resolutions(space):
             drawn[:, at] = drawn[0, at]
         return [Slot(arch, "random") for arch in space.architectures(drawn)]
 
@@ -67,8 +71,7 @@ class LargestNetwork:
     def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[Slot]:
         """The largest network."""
         row = space.indices([space.largest()])
-        if self.any_resolution and "resolution" in space.names:
-            at = space.names.index("resolution")
+        for at in _resolutions(space) if self.any_resolution else ():
             row[:, at] = rng.integers(0, space.cardinalities[at])
         return [Slot(arch, "largest") for arch in space.architectures(row)]
 

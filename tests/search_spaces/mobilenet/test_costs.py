@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from nas.search_spaces import MobileNetSpace, get
-from nas.search_spaces.mobilenet.costs import CostTables
 from tests.search_spaces.enumeration import members
 from tests.search_spaces.mobilenet.test_space import fixed_depths
 from tests.spaces import SPACES
 
 
 def check(space: MobileNetSpace, rows: np.ndarray) -> None:
-    costs = CostTables(space).costs(rows)
+    costs = space.costs_of(rows)
     plans = [space.plan(arch) for arch in space.architectures(rows)]
     assert costs["params"].tolist() == [plan.params for plan in plans]
     assert costs["macs"].tolist() == [plan.macs for plan in plans]
@@ -33,9 +32,3 @@ def test_a_depth_without_other_genes_still_costs() -> None:
     space = fixed_depths()
     assert space.names == ("stage1.depth",)
     check(space, members(space))
-
-
-def test_nothing_costs_nothing() -> None:
-    space = SPACES["learned"]
-    empty = CostTables(space).costs(np.zeros((0, len(space.genes)), dtype=np.int16))
-    assert [len(column) for column in empty.values()] == [0, 0]

@@ -9,7 +9,7 @@ import pytest
 
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import MobileNetSpace, SearchSpace, from_json, get
-from nas.search_spaces.mobilenet.space import StageSpec
+from nas.search_spaces.mobilenet.config import StageSpec, shortcut
 from tests.contracts.search_space import SearchSpaceContract
 from tests.search_spaces.enumeration import members
 from tests.spaces import BASE, SPACES, space
@@ -197,7 +197,7 @@ def test_unknown_spaces_and_presets_name_the_nearest() -> None:
 
 
 def test_shortcuts_depend_on_the_space_alone() -> None:
-    learned, crop, fixed = (SPACES[kind] for kind in ("learned", "crop", "fixed"))
-    assert [learned.shortcut(0, 0), learned.shortcut(0, 1), learned.shortcut(1, 0)] == ["none", "identity", "none"]
-    assert [crop.shortcut(0, 0), crop.shortcut(0, 1), crop.shortcut(1, 0)] == ["projection", "identity", "projection"]
-    assert fixed.shortcut(0, 0) == "identity"
+    learned, crop, fixed = (SPACES[kind].config for kind in ("learned", "crop", "fixed"))
+    assert [shortcut(learned, 0, 0), shortcut(learned, 0, 1), shortcut(learned, 1, 0)] == ["none", "identity", "none"]
+    assert [shortcut(crop, s, b) for s, b in ((0, 0), (0, 1), (1, 0))] == ["projection", "identity", "projection"]
+    assert shortcut(fixed, 0, 0) == "identity"
