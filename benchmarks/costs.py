@@ -1,38 +1,66 @@
-"""Costs and budgets: exact against the plan, the time of 100,000 architectures, counting and sampling under budgets.
+"""Costs and budgets: exact against networks, the time of 100,000 architectures, sampling inside budgets and how even.
 
 Run `python -m benchmarks.costs`; rows that are there already are skipped.
 
-Every duration is of one process on one core. Sampling draws 1,000 members after counting. `fraction` is the part of the
-space inside the budget. Budgets are quantiles of the costs of 2,000 uniform members.
+* `exact`: architectures whose closed-form costs differ from what another way of counting finds.
+* `speed`: seconds to cost a population.
+* `budget`: a process of its own builds a space and what samples inside one budget. `ready_s` and `peak_mem_bytes` are
+  what that takes, costs of blocks and all: the peak of the process beyond its peak before. Budgets are quantiles of the
+  costs of uniform members. `acceptance` is the part of 10,000 draws that rounded costs let in and exact ones keep.
+* `uniform`: chi-square of draws against the list of all members inside the budgets, with its p-value.
+
+Every duration is of one process with one thread.
 """
 
 from __future__ import annotations
 
+import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from benchmarks import rows
 from nas.objectives import Constraint
-from nas.search_spaces import Architecture, MobileNetSpace
-from nas.search_spaces.mobilenet import presets as mobilenet_presets
-from nas.supernets import build as build_supernet
+from nas.search_spaces import Architecture, Indices, MobileNetSpace, SearchSpace, get
 
-SIZES = {"tiny": 8, "small": 32, "ofa": 224, "bignas": 224}
-CHECKED, COSTED, REPETITIONS, DRAWN = 1_000, 100_000, 3, 1_000
-QUANTILES = {"tiny": (0.5,), "small": (0.5,), "ofa": (0.01, 0.1, 0.5, 0.9), "bignas": (0.1, 0.5)}
+if TYPE_CHECKING:  # the process that measures memory does not load torch
+    import torch
+    from torch import nn
+
+CLASSES = 1000
+# (space, preset): size and channels of the images, or tokens and words.
+PRESETS = {
+    ("mobilenet", "tiny"): (8, 3),
+    ("mobilenet", "small"): (32, 3),
+    ("mobilenet", "ofa"): (224, 3),
+    ("mobilenet", "bignas"): (224, 3),
+    ("flexibert", "full"): (128, 30_522),
+    ("nasbench201", "full"): (32, 3),
+    ("flexibert", "tiny"): (16, 100),
+}
+CHECKED = {"plan": 1_000, "extracted networks": 100}
+COSTED, REPETITIONS, DRAWN = 100_000, 3, 10_000
+QUANTILES = (0.05, 0.3, 0.7, 0.9)
+# Sets that can be listed: bounds as quantiles of all members' costs.
+LISTED: dict[tuple[str, str], list[tuple[str, str, float]]] = {
+    ("mobilenet", "tiny"): [("macs", "<=", 0.01)],
+    ("flexibert", "tiny"): [("params", ">=", 0.5), ("macs", "<=", 0.7)],
+    ("nasbench201", "full"): [("params", ">=", 0.2), ("params", "<=", 0.6)],
+}
+DRAWS_A_MEMBER, SEEDS = 20, 3
 Counted = list[tuple[int, int]]  # (params, macs) of each architecture
 Values = dict[str, Any]
 
 
-def build(preset: str) -> MobileNetSpace:
-    return mobilenet_presets.build(input_size=SIZES[preset], in_channels=3, num_classes=1000, preset=preset)
+def build(space: str, preset: str) -> SearchSpace:
+    size, channels = PRESETS[space, preset]
+    return get(space, input_size=size, in_channels=channels, num_classes=CLASSES, preset=preset)
 
 
 def once(key: Values, measure: Callable[[], Values]) -> None:
@@ -51,6 +79,10 @@ def from_plans(space: MobileNetSpace, archs: Sequence[Architecture]) -> Counted:
 
 def from_networks(space: MobileNetSpace, archs: Sequence[Architecture]) -> Counted:
     """Parameters of the extracted networks, and multiply-adds counted while an image passes through them."""
+    import torch
+
+    from nas.supernets import build as build_supernet
+
     supernet = build_supernet(space, seed=0)
     image = torch.zeros(1, space.in_channels, space.input_size, space.input_size)
     out = []
@@ -60,9 +92,11 @@ def from_networks(space: MobileNetSpace, archs: Sequence[Architecture]) -> Count
     return out
 
 
-@torch.no_grad()
 def counted_macs(network: nn.Module, image: torch.Tensor) -> int:
     """Multiply-adds of all convolutions and linear layers, from the shapes of their outputs."""
+    import torch
+    from torch import nn
+
     total = 0
 
     def hook(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -72,7 +106,8 @@ def counted_macs(network: nn.Module, image: torch.Tensor) -> int:
 
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     handles = [layer.register_forward_hook(hook) for layer in layers]
-    network(image)
+    with torch.no_grad():
+        network(image)
     for handle in handles:
         handle.remove()
     return total
@@ -87,59 +122,115 @@ COUNTERS: dict[str, Callable[[MobileNetSpace, Sequence[Architecture]], Counted]]
 
 def exactness(preset: str, counter: str) -> Values:
     """Number of architectures whose closed-form costs differ from those that `counter` finds."""
-    space = build(preset)
-    archs = space.architectures(space.feasible().sample(np.random.default_rng(0), CHECKED))
+    space = build("mobilenet", preset)
+    assert isinstance(space, MobileNetSpace)
+    archs = space.architectures(space.feasible().sample(np.random.default_rng(0), CHECKED[counter]))
     costs = space.costs(archs)
     claimed = list(zip(costs["params"].tolist(), costs["macs"].tolist(), strict=True))
     wrong = sum(a != b for a, b in zip(claimed, COUNTERS[counter](space, archs), strict=True))
     return {"checked": len(archs), "wrong": wrong}
 
 
-def speed(preset: str, repetition: int) -> Values:
-    """Time to cost a population of Architecture objects."""
-    space = build(preset)
-    archs = space.architectures(space.sample_choices(np.random.default_rng(repetition), COSTED))
+def speed(space_name: str, preset: str, repetition: int) -> Values:
+    """Time to cost a population of Architecture objects, and one of choice positions."""
+    space = build(space_name, preset)
+    positions = space.sample_choices(np.random.default_rng(repetition), COSTED)
+    archs = space.architectures(positions)
     space.cost(archs[0])
     start = time.perf_counter()
     space.costs(archs)
-    return {"architectures": COSTED, "wall_s": round(time.perf_counter() - start, 3)}
+    middle = time.perf_counter()
+    space.costs_of(positions)
+    end = time.perf_counter()
+    return {"architectures": COSTED, "wall_s": round(middle - start, 3), "positions_wall_s": round(end - middle, 4)}
 
 
-def budget(preset: str, metric: str, quantile: float) -> Values:
-    """Time to count the members inside a budget and to sample from them."""
-    space, rng = build(preset), np.random.default_rng(0)
-    seen = space.costs_of(space.feasible().sample(rng, 2_000))[metric]
+def budget(space_name: str, preset: str, metric: str, quantile: float) -> Values:
+    """One budget in a fresh process."""
+    space = build(space_name, preset)
+    seen = space.costs_of(space.feasible().sample(np.random.default_rng(0), DRAWN))[metric]
     bound = int(np.quantile(seen, quantile))
+    words = (sys.executable, "-m", "benchmarks.costs", space_name, preset, metric, str(bound))
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    measured: Values = json.loads(done.stdout)
+    return {"bound": bound} | measured
+
+
+def measured_alone(space_name: str, preset: str, metric: str, bound: int) -> Values:
+    """Ready to sample inside a budget, from nothing; then samples."""
+    space, constraint = build(space_name, preset), Constraint(metric, "<=", bound)
+    before, start = peak_bytes(), time.perf_counter()
+    feasible = space.feasible([constraint])
+    ready = time.perf_counter() - start
+    used = peak_bytes() - before
+    accepted = feasible.holds(feasible.propose(np.random.default_rng(1), DRAWN)).mean()
     start = time.perf_counter()
-    feasible = space.feasible([Constraint(metric, "<=", bound)])
-    counting = time.perf_counter() - start
-    start = time.perf_counter()
-    drawn = feasible.sample(rng, DRAWN)
+    drawn = feasible.sample(np.random.default_rng(2), DRAWN)
     sampling = time.perf_counter() - start
+    outside = sum(constraint.violation(cost) > 0 for cost in space.costs_of(drawn)[metric].tolist())
     return {
-        "bound": bound,
-        "count": str(feasible.count),
-        "fraction": round(feasible.count / space.size, 6),
-        "counting_s": round(counting, 3),
-        "sampling_s": round(sampling, 3),
-        "outside": int((space.costs_of(drawn)[metric] > bound).sum()),
-        # Of the process so far: rows that run before count too.
-        "peak_mem_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
+        "ready_s": round(ready, 3), "peak_mem_bytes": used, "acceptance": round(float(accepted), 4),
+        "draws": DRAWN, "sampling_s": round(sampling, 3), "outside": outside,
+    }  # fmt: skip
+
+
+def peak_bytes() -> int:
+    """The most memory that this process had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def uniformity(space_name: str, preset: str, seed: int) -> Values:
+    """Whether every member inside the budgets is drawn equally often."""
+    from scipy.stats import chi2
+
+    space, everyone = build(space_name, preset), listed(space_name, preset)
+    costs = space.costs_of(everyone)
+    constraints = [
+        Constraint(metric, "<=" if sense == "<=" else ">=", int(np.quantile(costs[metric], quantile)))
+        for metric, sense, quantile in LISTED[space_name, preset]
+    ]
+    feasible = space.feasible(constraints)
+    inside = everyone[feasible.holds(everyone)]
+    numbers = {row.tobytes(): i for i, row in enumerate(inside)}
+    drawn = feasible.sample(np.random.default_rng(seed), DRAWS_A_MEMBER * len(inside))
+    known = [numbers.get(row.tobytes(), -1) for row in drawn]
+    counts = np.bincount([i for i in known if i >= 0], minlength=len(inside))
+    statistic = float(((counts - DRAWS_A_MEMBER) ** 2 / DRAWS_A_MEMBER).sum())
+    return {
+        "constraints": ", ".join(map(str, constraints)), "members": len(inside), "of": len(everyone),
+        "draws": len(drawn), "members_drawn": int((counts > 0).sum()), "outside": known.count(-1),
+        "chi_square": round(statistic, 1), "p_value": round(float(chi2.sf(statistic, len(inside) - 1)), 4),
+    }  # fmt: skip
+
+
+@cache
+def listed(space_name: str, preset: str) -> Indices:
+    """[size, D]: every member once, the slow way."""
+    space = build(space_name, preset)
+    combinations = np.unravel_index(np.arange(np.prod(space.cardinalities)), space.cardinalities.tolist())
+    return np.unique(space.canonical(np.stack(combinations, axis=1).astype(np.int16)), axis=0)
 
 
 def main() -> None:
-    for preset in SIZES:
+    for preset in (name for space, name in PRESETS if space == "mobilenet"):
         for counter in COUNTERS:
             once({"what": "exact", "preset": preset, "counter": counter}, partial(exactness, preset, counter))
+    for name, preset in PRESETS:
         for repetition in range(REPETITIONS):
-            once({"what": "speed", "preset": preset, "repetition": repetition}, partial(speed, preset, repetition))
-    for preset, quantiles in QUANTILES.items():
+            key = {"what": "speed", "space": name, "preset": preset, "repetition": repetition}
+            once(key, partial(speed, name, preset, repetition))
         for metric in ("params", "macs"):
-            for quantile in quantiles:
-                key = {"what": "budget", "preset": preset, "metric": metric, "quantile": quantile}
-                once(key, partial(budget, preset, metric, quantile))
+            for quantile in QUANTILES:
+                key = {"what": "budget", "space": name, "preset": preset, "metric": metric, "quantile": quantile}
+                once(key, partial(budget, name, preset, metric, quantile))
+    for name, preset in LISTED:
+        for seed in range(SEEDS):
+            key = {"what": "uniform", "space": name, "preset": preset, "seed": seed}
+            once(key, partial(uniformity, name, preset, seed))
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 5:
+        print(json.dumps(measured_alone(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))))
+    else:
+        main()
