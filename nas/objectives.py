@@ -15,8 +15,8 @@ Direction = Literal["max", "min"]
 
 # Every metric that nas measures. Its module lies above this one: it is imported when a name is looked up.
 DECLARED = "nas.evaluation.metrics"
-TEST = "test_"  # how metrics of the test split begin
-STANDARD_ERROR = "_se"  # how the standard error of a metric ends
+TEST_PREFIX = "test_"  # how metrics of the test split begin
+ERROR_SUFFIX = "_se"  # how the standard error of a metric ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,8 @@ def _checked(name: str, text: str) -> str:
     """A metric's name that a search may select by."""
     if re.fullmatch(r"\w+", name) is None:
         raise UsageError(f"objective {text!r}: write it as 'accuracy', 'min:macs' or 'max:my_score'")
-    if name.startswith(TEST):
-        raise UsageError(f"{text!r}: no search sees the test split; take {name.removeprefix(TEST)!r}")
+    if name.startswith(TEST_PREFIX):
+        raise UsageError(f"{text!r}: no search sees the test split; take {name.removeprefix(TEST_PREFIX)!r}")
     return name
 
 

@@ -118,7 +118,7 @@ def search_untrained(
     """Search, and where a table has them add test accuracies to the front, which the search did not see."""
     from nas.cli.progress import search_bar
     from nas.evaluation.tabular.evaluator import located
-    from nas.objectives import TEST
+    from nas.objectives import TEST_PREFIX
     from nas.study import Study
 
     goals: list[Objective | Constraint] = [*objectives, *constraints]
@@ -139,7 +139,7 @@ def search_untrained(
     if not front:
         failed = sum(not trial.metrics for trial in result.trials)
         raise StudyError(f"none of {len(result.trials)} trials meets the goals, {failed} failed; the ledger says why")
-    tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith(TEST)} for t in front]
+    tested = [{k: v for k, v in rows.get(t.arch, {}).items() if k.startswith(TEST_PREFIX)} for t in front]
     return result, [replace(t, metrics={**t.metrics, **more}) for t, more in zip(front, tested, strict=True)]
 
 
@@ -174,7 +174,7 @@ def _evaluator(
     from nas.evaluation.proxy_evaluator import ProxyEvaluator
     from nas.evaluation.tabular.evaluator import TableEvaluator
     from nas.evaluation.tabular.registry import read_table
-    from nas.objectives import TEST
+    from nas.objectives import TEST_PREFIX
     from nas.proxies import SCORES
     from nas.study.progress import Counters
 
@@ -194,7 +194,7 @@ def _evaluator(
     if table is not None:
         rows = {arch: dict(metrics) for arch, metrics in read_table(task.space, table).items()}
         _check_whole(task.space, len(rows), table)
-        seen = {arch: {k: v for k, v in m.items() if not k.startswith(TEST)} for arch, m in rows.items()}
+        seen = {arch: {k: v for k, v in m.items() if not k.startswith(TEST_PREFIX)} for arch, m in rows.items()}
         parts.append(TableEvaluator(seen))
     counters: Counters | None = None
     if names:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.objectives import STANDARD_ERROR, Constraint, Metric, Objective, metric_of
+from nas.objectives import ERROR_SUFFIX, Constraint, Metric, Objective, metric_of
 from nas.reports.selection import front, marks
 from nas.searchers import Trial
 
@@ -51,7 +51,7 @@ def _columns(members: Sequence[Trial], goals: Set[str], metrics: Mapping[str, Me
     """What the members have, without details that are no goal and without standard errors."""
     known = list(dict.fromkeys(name for trial in members for name in trial.metrics))
     names = [name for name in metrics if name in known] + [name for name in known if name not in metrics]
-    names = [name for name in names if name.removesuffix(STANDARD_ERROR) not in {*known} - {name}]
+    names = [name for name in names if name.removesuffix(ERROR_SUFFIX) not in {*known} - {name}]
     columns = [metric_of(name, metrics) for name in names]
     return [metric for metric in columns if metric.name in goals or not metric.detail]
 
@@ -69,10 +69,19 @@ def _table(title: str, members: Sequence[Trial], columns: Sequence[Metric], word
         table.add_column(metric.column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for trial in members:
-        cells = [metric.text(trial.metrics[metric.name]) if metric.name in trial.metrics else "-" for metric in columns]
+        cells = [_cell(metric, trial.metrics) for metric in columns]
         word = words.get(trial.arch.digest, "")
         table.add_row(trial.arch.digest, *cells, word, style="bold" if word else None)
     return table
+
+
+def _cell(metric: Metric, values: Mapping[str, float]) -> str:
+    """A value, with its standard error where it has one."""
+    if metric.name not in values:
+        return "-"
+    error = values.get(metric.name + ERROR_SUFFIX)
+    text = metric.text(values[metric.name])
+    return text if error is None else f"{text} ±{metric.text(error)}"
 
 
 def _width(table: Table) -> int:

@@ -29,7 +29,7 @@ def test_it_fits_80_columns_with_every_cell_whole(goals: tuple[Objective, ...]) 
 
 
 def test_one_member_is_best_and_knee() -> None:
-    lines = rendered(front_table(realistic(1, loss=0.1, accuracy_se=0.01), (ACCURACY, MACS, LATENCY)))
+    lines = rendered(front_table(realistic(1, loss=0.1), (ACCURACY, MACS, LATENCY)))
     assert lines[-1].split() == [
         ARCHS[0].digest, "51.00", "50.00", "11.1k", "100k", "0.3000", "best,", "knee",
     ]  # fmt: skip
@@ -73,6 +73,14 @@ def test_what_nobody_declared_is_shown_by_its_name_where_there_is_room() -> None
     assert max(map(len, lines)) <= 80
     assert own.metric in "".join(lines)[80:]
     assert "a_measure_with_a_long_name_0" not in "".join(lines)
+
+
+def test_a_sampled_number_has_its_standard_error() -> None:
+    lines = rendered(front_table(realistic(30, accuracy_se=0.0123, test_accuracy_se=0.0345), GOALS))
+    assert max(map(len, lines)) <= 80
+    assert "accuracy_se" not in "".join(lines)
+    assert "51.00 ±1.23" in "".join(lines)
+    assert "50.00 ±3.45" in "".join(lines)
 
 
 def test_details_and_bounds() -> None:

@@ -331,14 +331,26 @@ class TestFailures:
             assert search.trials == []
         assert table.calls == [4]
 
-    @pytest.mark.parametrize("goal", [Objective("latency_ms", "min"), Constraint("latency_ms", "<=", 5.0)])
+    @pytest.mark.parametrize(
+        "goal",
+        [
+            Objective("latency_ms", "min"),
+            Constraint("latency_ms", "<=", 5.0),
+            Objective.parse("max:my_score"),
+            Constraint.parse("my_score>=3"),
+        ],
+    )
     def test_a_goal_that_the_evaluator_does_not_measure(self, goal: Objective | Constraint) -> None:
         objectives = [*OBJECTIVES, *([goal] if isinstance(goal, Objective) else [])]
         constraints = [goal] if isinstance(goal, Constraint) else []
         with study(objectives=objectives, constraints=constraints) as search:
-            with pytest.raises(UnknownName, match="unknown metric of this evaluator 'latency_ms'"):
+            with pytest.raises(UnknownName, match=f"unknown metric of this evaluator '{goal.metric}'"):
                 search.run(4)
             assert search.trials == []
+
+    def test_a_metric_of_ones_own_is_searched(self) -> None:
+        with study(Table(extra={"my_score": 2.0}), objectives=[Objective.parse("max:my_score")]) as search:
+            assert all(trial.metrics["my_score"] == 2.0 for trial in search.run(4).trials)
 
     def test_an_evaluator_may_not_contradict_the_spaces_costs(self) -> None:
         with study(Table(extra={"macs": 1.0})) as search, pytest.raises(UsageError, match="the evaluator says macs 1,"):

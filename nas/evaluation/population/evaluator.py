@@ -26,6 +26,7 @@ from nas.evaluation.population.racing import Racing
 from nas.evaluation.population.scores import Scores
 from nas.evaluation.population.trie import EXACT, Sharing, build_trie
 from nas.evaluation.totals import Totals
+from nas.objectives import TEST_PREFIX
 from nas.search_spaces import COST_NAMES, Architecture, SearchSpace
 from nas.supernets import Statistics, Supernet, calibrate, calibration_batch, equal_parts
 from nas.supernets.training import check_fits
@@ -81,7 +82,7 @@ class SupernetEvaluator:
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
         self._supernet = supernet.to(device).eval()
-        self._prefix = "test_" if split == "test" else ""
+        self._prefix = TEST_PREFIX if split == "test" else ""
         self._device, self._precision, self._racing, self._sharing = torch.device(device), precision, racing, sharing
         self._preprocessing = data.preprocessing
         scored = data.split(split)
