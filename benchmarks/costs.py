@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks import rows
 from nas.objectives import Constraint
 from nas.search_spaces import Architecture, Indices, MobileNetSpace, SearchSpace, get
+from nas.task import ImageClassification
 
 if TYPE_CHECKING:  # the process that measures memory does not load torch
     import torch
@@ -60,7 +61,7 @@ Values = dict[str, Any]
 
 def build(space: str, preset: str) -> SearchSpace:
     size, channels = PRESETS[space, preset]
-    return get(space, input_size=size, in_channels=channels, num_classes=CLASSES, preset=preset)
+    return get(space, task=ImageClassification(size, channels, CLASSES), preset=preset)
 
 
 def once(key: Values, measure: Callable[[], Values]) -> None:
@@ -84,7 +85,7 @@ def from_networks(space: MobileNetSpace, archs: Sequence[Architecture]) -> Count
     from nas.supernets import build as build_supernet
 
     supernet = build_supernet(space, seed=0)
-    image = torch.zeros(1, space.in_channels, space.input_size, space.input_size)
+    image = torch.zeros(1, *space.task.input_shape)
     out = []
     for arch in archs:
         network = supernet.extract(arch).eval()

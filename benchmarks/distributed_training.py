@@ -114,11 +114,11 @@ class InDouble(Preprocessing):
 def images(size: int) -> ImageData:
     """Digits, or noise of another size; four batches to train on."""
     digits = replace(nas.data.load("digits", train_images=BATCH * 4), flip=True)
-    if size == digits.input_size:
+    if size == digits.task.size:
         return digits
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (BATCH * 4, 1, size, size), generator=generator).to(torch.uint8)
-    split = Split(noise, torch.arange(BATCH * 4) % digits.num_classes)
+    split = Split(noise, torch.arange(BATCH * 4) % digits.task.classes)
     preprocessing = replace(digits.preprocessing, input_size=size)
     return replace(digits, preprocessing=preprocessing, train=split, calibration=split)
 
@@ -131,13 +131,11 @@ def run(task: Task, group: Group) -> dict[str, Any]:
         ends.append(time.perf_counter())
         losses.append(progress.loss)
 
-    space = search_spaces.get(
-        "mobilenet", input_size=data.input_size, in_channels=data.in_channels, num_classes=data.num_classes
-    )
+    space = search_spaces.get("mobilenet", task=data.task)
     epochs = -(-task.steps // 4)
     network: nn.Module
     if task.network == "plain":
-        network = plain = Branches(space, data.in_channels, data.input_size, data.num_classes)
+        network = plain = Branches(space, data.task.channels, data.task.size, data.task.classes)
         rule = replace(RULES[task.rule], weight_decay=0.01)
         settings = Settings(epochs, BATCH, 0.05, seed=0)
         Trainer(network, plain, space, data, rule, settings, group=counting).run(progress=tick)

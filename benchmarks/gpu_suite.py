@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import rows
+from nas.task import ImageClassification
 
 NAME = "gpu_suite"
 CIFAR = "cifar10:images/cifar10_jpeg.tar.xz"
@@ -45,7 +46,7 @@ def exactness(device: str) -> None:
 
     without_tf32()
     for preset, size in (("tiny", 8), ("small", 32), ("bignas", 64)):
-        space = get("mobilenet", input_size=size, in_channels=3, num_classes=10, preset=preset)
+        space = get("mobilenet", task=ImageClassification(size, 3, 10), preset=preset)
         supernet = build(space, seed=0).to(device)
         x = torch.randn(64, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
         worst = {"extracted": 0.0, "one_hot": 0.0}
@@ -159,7 +160,7 @@ def gradsign_pass(device: str, samples: int = 128, preset: str = "full") -> None
     from nas.search_spaces.cells import nasbench201
 
     without_tf32()
-    space = nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset=preset)
+    space = nasbench201.build(ImageClassification(32, 3, 10), preset)
     [arch] = space.architectures(np.full((1, len(nasbench201.EDGES)), nasbench201.OPERATIONS.index("nor_conv_3x3")))
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -267,7 +268,7 @@ def throughput(device: str) -> None:
         split = Split(images, torch.arange(count) % 10)
         names = Preprocessing(size, 3, (0.5,) * 3, (0.25,) * 3, tuple("0123456789"))
         data = ImageData("random images", names, split, split, split, split, flip=True, padding=size // 8)
-        space = get("mobilenet", input_size=size, in_channels=3, num_classes=10)
+        space = get("mobilenet", task=ImageClassification(size, 3, 10))
         stamps: list[float] = []
         supernet = build(space, seed=0)
         train(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search_spaces import CostTerm, Gene, Indices, SearchSpace
+from nas.task import ImageClassification
 
 
 @final
@@ -23,7 +24,7 @@ class GridSpace(SearchSpace):
     name = "grid"
     version = 1
     preset = "custom"
-    input_size = in_channels = num_classes = 1
+    task = ImageClassification(1, 1, 1)
 
     def __init__(self, genes: int, levels: int) -> None:
         self.levels = levels

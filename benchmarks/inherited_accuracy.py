@@ -29,6 +29,7 @@ from nas.evaluation.population.scores import score
 from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
 from nas.search_spaces.mobilenet import presets as mobilenet_presets
 from nas.supernets import RULES, build, train, train_alone
+from nas.task import ImageClassification
 from nas.training import Progress
 
 NAME = "inherited_accuracy"
@@ -49,7 +50,7 @@ def benchmark_space() -> SearchSpace:
     """The preset for 32x32 images at 16, 20 and 24 pixels: at most 4.4 million multiply-adds, for 2 cores."""
     preset = mobilenet_presets.PRESETS["small"]
     config = replace(preset.config, resolutions=(16, 20, 24))
-    return MobileNetSpace(config, input_size=preset.input_size, in_channels=3, num_classes=10)
+    return MobileNetSpace(config, task=ImageClassification(preset.task.size, 3, 10))
 
 
 def members(space: SearchSpace) -> list[Architecture]:

@@ -17,6 +17,7 @@ from nas import ledger
 from nas.ledger import Identity, Ledger
 from nas.objectives import Constraint, Objective
 from nas.search_spaces import get
+from nas.task import ImageClassification
 
 NAME = "ledger"
 BATCH = 32
@@ -26,7 +27,7 @@ CONSTRAINTS = [Constraint("macs", "<=", 1e9)]
 
 def opened(directory: Path, seed: int, *, resume: bool) -> tuple[Ledger, float]:
     """The ledger, and the seconds until it was there."""
-    space = get("mobilenet", input_size=32, in_channels=3, num_classes=10)
+    space = get("mobilenet", task=ImageClassification(32, 3, 10))
     goals = [str(o) for o in OBJECTIVES], [str(c) for c in CONSTRAINTS]
     identity = Identity(space.to_json(), space.digest, "weights", "data", *goals, "NSGA2()", seed, BATCH)
     began = time.perf_counter()
@@ -38,7 +39,7 @@ def fill(directory: Path, trials: int, seed: int) -> float:
     """Write so many trials of random architectures; returns milliseconds a trial."""
     rng = np.random.default_rng(seed)
     book, _ = opened(directory, seed, resume=False)
-    space = get("mobilenet", input_size=32, in_channels=3, num_classes=10)
+    space = get("mobilenet", task=ImageClassification(32, 3, 10))
     archs = list(dict.fromkeys(space.architectures(space.sample_choices(rng, 2 * trials))))[:trials]
     costs = space.costs(archs)
     began = time.perf_counter()

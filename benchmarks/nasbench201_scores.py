@@ -33,6 +33,7 @@ from nas.proxies import Probe, parts_of, score
 from nas.search_spaces import Architecture
 from nas.search_spaces.cells.nasbench201 import NasBench201Space, build
 from nas.supernets import network
+from nas.task import ImageClassification
 
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
 FULL, UNIQUE = Path("nas/nb201_full.csv.xz"), Path("nas/nb201_zc_proxies_9445.csv.xz")
@@ -41,7 +42,7 @@ DIGITS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"
 
 
 def space_of_the_benchmark() -> NasBench201Space:
-    return build(input_size=32, in_channels=3, num_classes=10, preset="full")
+    return build(ImageClassification(32, 3, 10), "full")
 
 
 @cache

@@ -23,6 +23,7 @@ from benchmarks import rows
 from nas.search_spaces import get
 from nas.supernets import build, calibrate
 from nas.supernets.rules.samplers import Sandwich
+from nas.task import ImageClassification
 from nas.training.losses import label_loss
 
 NAME = "overhead"
@@ -60,7 +61,7 @@ def images(size: int, device: str) -> Tensor:
 
 def sandwich(preset: str, size: int, device: str, repetition: int, rounds: int) -> None:
     """Four sub-networks forward and backward, shared weights against plain networks; the same loss on both sides."""
-    space = get("mobilenet", input_size=size, in_channels=3, num_classes=10, preset=preset)
+    space = get("mobilenet", task=ImageClassification(size, 3, 10), preset=preset)
     supernet = build(space, seed=0).to(device).train()
     slots = Sandwich()(space, np.random.default_rng(repetition))
     plain = [supernet.extract(slot.arch).to(device, memory_format=torch.channels_last).train() for slot in slots]  # type: ignore[call-overload]
@@ -84,7 +85,7 @@ def sandwich(preset: str, size: int, device: str, repetition: int, rounds: int) 
 
 def forward(preset: str, size: int, device: str, repetition: int, rounds: int) -> None:
     """One forward pass in eval mode: smallest, largest and a random member, shared weights against extracted."""
-    space = get("mobilenet", input_size=size, in_channels=3, num_classes=10, preset=preset)
+    space = get("mobilenet", task=ImageClassification(size, 3, 10), preset=preset)
     supernet = build(space, seed=0).to(device).eval()
     x = images(size, device)
     drawn = space.architectures(space.sample_choices(np.random.default_rng(repetition), 1))[0]

@@ -24,6 +24,7 @@ from nas.data.text.windows import word_windows
 from nas.evaluation.tabular.flexibert import flexibert_table
 from nas.proxies import vpca
 from nas.supernets import network
+from nas.task import TextClassification
 
 NAME = "proxies_flexibert"
 TABLE, TEXT = Path("nas/flexibert_250.json"), Path("text/wikitext2_valid.txt")
@@ -34,7 +35,7 @@ Values = NDArray[np.float64]
 
 def columns_of(sequences: int, seed: int, count: int, eta: float) -> tuple[dict[str, Values], Values]:
     """Scores by name, and GLUE."""
-    space = search_spaces.get("flexibert", input_size=TOKENS, in_channels=VOCABULARY, num_classes=3)
+    space = search_spaces.get("flexibert", task=TextClassification(TOKENS, VOCABULARY, 3))
     table = flexibert_table(space, TABLE)
     tokens, found = word_windows(TEXT, length=TOKENS, vocabulary=VOCABULARY, count=sequences, seed=seed), []
     for arch in list(table)[:count]:

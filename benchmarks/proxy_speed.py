@@ -34,6 +34,7 @@ from nas.proxies import Probe, gradsign, score
 from nas.proxies.gradient_signs import one_by_one
 from nas.proxies.principal_components import directions, feed_forward_layers, vpca
 from nas.supernets import network
+from nas.task import TextClassification
 
 NAME = "proxy_speed"
 CLASSIC = (
@@ -194,7 +195,7 @@ def by_svd(model: nn.Module, tokens: Tensor, eta: float, *, vectors: bool) -> fl
 
 
 def wpca_rows(count: int, sequences: int, seed: int, device: str) -> None:
-    space = search_spaces.get("flexibert", input_size=128, in_channels=30522, num_classes=3)
+    space = search_spaces.get("flexibert", task=TextClassification(128, 30522, 3))
     tokens = torch.randint(0, 30522, (sequences, 128), generator=torch.Generator().manual_seed(seed)).to(device)
     sides: dict[str, Callable[[nn.Module], Any]] = {
         "streamed": lambda model: vpca(model, tokens),

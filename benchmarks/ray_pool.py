@@ -36,6 +36,7 @@ from nas.evaluation import Metrics, SupernetEvaluator
 from nas.evaluation.population.malloc import keep_freed_memory
 from nas.search_spaces import Architecture
 from nas.supernets import build
+from nas.task import ImageClassification
 
 NAME = "ray_pool"
 DATA = "cifar10:images/cifar10_jpeg.tar.xz"
@@ -66,7 +67,7 @@ def build_fixed(cost_s: float) -> FixedCost:
 
 def members(count: int, seed: int) -> list[Architecture]:
     """Different architectures of the space for CIFAR-10."""
-    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=10, preset="small")
+    space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 10), preset="small")
     drawn = dict.fromkeys(space.architectures(space.sample_choices(np.random.default_rng(seed), count * 2)))
     return list(drawn)[:count]
 
@@ -122,7 +123,7 @@ def busy(archs: Sequence[Architecture], workers: int, cost_s: float) -> dict[str
 def scaling(archs: Sequence[Architecture], repetition: int) -> dict[str, float]:
     """Seconds on one and on two workers, the order changing from repetition to repetition."""
     data = nas.data.load(DATA)
-    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=10, preset="small")
+    space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 10), preset="small")
     supernet, seconds = build(space, seed=repetition), dict[int, float]()
     accuracies: list[list[float]] = []
     for workers in (1, 2) if repetition % 2 == 0 else (2, 1):
@@ -149,7 +150,7 @@ def alone(archs: list[Architecture], seed: int, barrier: Any, found: Any) -> Non
     torch.set_num_threads(1)
     keep_freed_memory()
     data = nas.data.load(DATA)
-    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=10, preset="small")
+    space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 10), preset="small")
     evaluator = SupernetEvaluator(build(space, seed=seed), data)
     evaluator.evaluate(archs[:1])
     barrier.wait()

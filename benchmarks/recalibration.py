@@ -24,7 +24,7 @@ NAME = "recalibration"
 def sliced(supernet: Supernet, statistics: Statistics) -> Statistics:
     """The largest network's statistics cut to the smallest network's channels."""
     smallest = supernet.space.smallest()
-    one = torch.zeros(2, supernet.space.in_channels, supernet.space.input_size, supernet.space.input_size)
+    one = torch.zeros(2, *supernet.space.task.input_shape)
     shapes = calibrate(supernet, [smallest], one)[0].layers
     layers = {name: tuple(v[: len(mean)] for v in statistics.layer(name)) for name, (mean, _) in shapes.items()}
     return Statistics(layers, statistics.images)  # type: ignore[arg-type]  # pairs stay pairs
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     data = nas.data.load(options.data, train_images=options.train_images)
-    space = get("mobilenet", input_size=data.input_size, in_channels=data.in_channels, num_classes=data.num_classes)
+    space = get("mobilenet", task=data.task)
     normalise = data.preprocessing.normalise
     calibration = normalise(data.calibration.images)
     images, labels = normalise(data.test.images), data.test.labels

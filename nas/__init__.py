@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         search_spaces,
         searchers,
         supernets,
+        task,
         training,
     )
     from nas.exporting import export, load
@@ -42,6 +43,7 @@ __all__ = [
     "search_spaces",
     "searchers",
     "supernets",
+    "task",
     "training",
 ]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec
 from nas.search_spaces.mobilenet.space import MobileNetSpace
+from nas.task import ImageClassification
 
 BASE = MobileNetConfig(
     resolutions=(6, 8),
@@ -24,7 +25,7 @@ BASE = MobileNetConfig(
 
 
 def space(config: MobileNetConfig = BASE) -> MobileNetSpace:
-    return MobileNetSpace(config, input_size=8, in_channels=3, num_classes=5)
+    return MobileNetSpace(config, task=ImageClassification(8, 3, 5))
 
 
 # One of each kind: learned transforms; BigNAS's crops and shortcuts; a fixed first block and a mix layer.

@@ -11,10 +11,11 @@ import torch
 from benchmarks import gpu_suite
 from nas.search_spaces import get
 from nas.supernets import network
+from nas.task import ImageClassification
 
 
 def test_its_gradsign_counts_are_those_of_the_library() -> None:
-    space = get("nasbench201", input_size=16, in_channels=3, num_classes=10, preset="tiny")
+    space = get("nasbench201", task=ImageClassification(16, 3, 10), preset="tiny")
     model = network(space, space.largest(), seed=0)
     x, y = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     shares = gpu_suite.flipped_by_rounding(model, x, y)

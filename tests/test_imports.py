@@ -27,7 +27,7 @@ ORDER = (
     ("training", "networks"),
     ("relaxation", "kernels", "data"),
     ("search_spaces",),
-    ("objectives",),
+    ("task", "objectives"),
     ("files",),
     ("errors",),
 )
@@ -133,7 +133,7 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import nas",
-        "import nas.search_spaces as s; s.get('mobilenet', input_size=8, in_channels=1, num_classes=10).largest()",
+        "import nas\nnas.search_spaces.get('mobilenet', task=nas.task.ImageClassification(8, 1, 10)).largest()",
         "from nas.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code",
         "from nas.cli import main\ntry:\n    main(['spaces'])\nexcept SystemExit as end:\n    assert not end.code",
     ],

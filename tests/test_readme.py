@@ -13,6 +13,7 @@ import typer
 
 from nas.cli.main import app, check_names
 from nas.search_spaces import get
+from nas.task import ImageClassification
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
@@ -69,7 +70,7 @@ def test_every_linked_file_exists() -> None:
 
 
 def test_the_sizes_are_exact() -> None:
-    tiny = get("mobilenet", input_size=8, in_channels=1, num_classes=10)
+    tiny = get("mobilenet", task=ImageClassification(8, 1, 10))
     assert f"supernet of {tiny.size:,} networks" in TEXT
-    full = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
+    full = get("mobilenet", task=ImageClassification(224, 3, 1000), preset="ofa")
     assert f"{full.size:.1e}".replace("e+", "e") + " members" in TEXT

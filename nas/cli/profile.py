@@ -50,12 +50,11 @@ def measured(run: OpenRun, *, batch: int, threads: int | None, passes: int, devi
 
     supernet = run.stored.supernet
     space = supernet.space
-    shape = (space.in_channels, space.input_size, space.input_size)
     rows = []
     for member in run.front():
         arch = space.from_document(member["arch"])
         found = measure_latency(
-            supernet.extract(arch), shape, batch=batch, threads=threads, device=device, passes=passes
+            supernet.extract(arch), space.task, batch=batch, threads=threads, device=device, passes=passes
         )
         rows.append(
             {

@@ -84,8 +84,6 @@ def scored_task(
         found, members = task(space, data, preset, None)
     import torch
 
-    if members.inputs != "images":
-        raise UsageError(f"space {members.name!r} is one of texts; give --data text:FILE")
     order = torch.randperm(len(found.train), generator=torch.Generator().manual_seed(seed))[:images]
     shown = found.preprocessing.normalise(found.train.images[order])
     return ScoredTask(members, shown, found.train.labels[order], found.spec)
@@ -96,12 +94,11 @@ def _text(space: str | None, data: str, preset: str | None, *, windows: int, see
 
     from nas import search_spaces
     from nas.data.text.windows import word_windows
+    from nas.task import TextClassification
 
     if space is None:
         raise UsageError("--space is missing; for example: nas proxies --space flexibert --data text:FILE")
-    members = search_spaces.get(space, input_size=TOKENS, in_channels=VOCABULARY, num_classes=CLASSES, preset=preset)
-    if members.inputs != "tokens":
-        raise UsageError(f"space {space!r} is one of images; --data text: is for spaces of texts, such as flexibert")
+    members = search_spaces.get(space, task=TextClassification(TOKENS, VOCABULARY, CLASSES), preset=preset)
     path = Path(data.removeprefix("text:"))
     tokens = word_windows(path, length=TOKENS, vocabulary=VOCABULARY, count=windows, seed=seed)
     return ScoredTask(members, tokens, torch.arange(windows) % CLASSES, data)

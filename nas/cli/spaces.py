@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,29 +11,16 @@ from nas.errors import UsageError
 
 if TYPE_CHECKING:
     from nas.search_spaces import SearchSpace
-
-
-IMAGE_CHANNELS = 3
+    from nas.task import Task
 
 
 class Listed(NamedTuple):
-    """A preset with the task that it is shown with.
-
-    Args:
-        space: The space's name.
-        preset: The preset's.
-        summary: One line.
-        inputs: What the networks take.
-        input_size: Height and width of images, or tokens of a text.
-        in_channels: Channels, or the size of the vocabulary.
-    """
+    """A preset with the task that it is shown with."""
 
     space: str
     preset: str
     summary: str
-    inputs: Literal["images", "tokens"]
-    input_size: int
-    in_channels: int
+    task: Task
 
 
 def spaces(
@@ -41,7 +28,7 @@ def spaces(
         int | None,
         typer.Option("--input-size", min=1, help="Fit presets for images to images of N x N; default: their own."),
     ] = None,
-    in_channels: Annotated[int, typer.Option("--in-channels", min=1, help="Channels of the images.")] = IMAGE_CHANNELS,
+    in_channels: Annotated[int, typer.Option("--in-channels", min=1, help="Channels of the images.")] = 3,
     classes: Annotated[int, typer.Option("--classes", min=2, help="Number of classes.")] = 10,
     as_json: Json = False,
     seed: Seed = None,
@@ -50,14 +37,13 @@ def spaces(
 ) -> None:
     """List the search spaces: presets, exact sizes, choices, and the range of costs."""
     rows, refused = list[dict[str, Any]](), list[str]()
+    numbers = {"channels": in_channels, "classes": classes} | ({"size": input_size} if input_size else {})
     for listed in presets():
-        if listed.inputs == "images":
-            listed = listed._replace(input_size=input_size or listed.input_size, in_channels=in_channels)
         try:
-            rows.append(describe(listed, classes))
+            rows.append(describe(listed._replace(task=listed.task.with_fields(numbers))))
         except UsageError as error:
             refused.append(f"{listed.space} --preset {listed.preset} is left out: {error}")
-    if not any(row["inputs"] == "images" for row in rows):
+    if input_size is not None and not any("size" in row["task"] for row in rows):
         raise UsageError(refused[0])
     for reason in refused:
         say(reason)
@@ -65,37 +51,27 @@ def spaces(
 
 
 def presets() -> list[Listed]:
-    """Every preset of every space, at its own input size."""
-    from nas.search_spaces.cells import nasbench201
-    from nas.search_spaces.mobilenet import presets as mobilenet_presets
-    from nas.search_spaces.transformers import flexibert
+    """Every preset of every space, with its own task."""
+    from nas.search_spaces import FAMILIES, resolve
 
     return [
-        *(Listed("mobilenet", name, p.summary, "images", p.input_size, IMAGE_CHANNELS)
-          for name, p in mobilenet_presets.PRESETS.items()),
-        *(Listed("nasbench201", name, p.summary, "images", p.input_size, IMAGE_CHANNELS)
-          for name, p in nasbench201.PRESETS.items()),
-        *(Listed("flexibert", name, p.summary, "tokens", p.input_size, p.in_channels)
-          for name, p in flexibert.PRESETS.items()),
-    ]  # fmt: skip
+        Listed(space, name, preset.summary, preset.task)
+        for space, family in FAMILIES.items()
+        for name, preset in resolve(family.presets).items()
+    ]
 
 
-def describe(listed: Listed, classes: int) -> dict[str, Any]:
+def describe(listed: Listed) -> dict[str, Any]:
     """One preset as a document; `size` is an exact integer."""
     from nas.search_spaces import get
 
-    space = get(
-        listed.space, input_size=listed.input_size, in_channels=listed.in_channels, num_classes=classes,
-        preset=listed.preset,
-    )  # fmt: skip
+    space = get(listed.space, task=listed.task, preset=listed.preset)
     return {
         "space": listed.space,
         "preset": listed.preset,
         "summary": listed.summary,
-        "inputs": listed.inputs,
-        "input_size": listed.input_size,
-        "in_channels": listed.in_channels,
-        "num_classes": classes,
+        "task": listed.task.to_json(),
+        "shown_for": str(listed.task),
         "size": space.size,
         "params": list(space.cost_range("params")),
         "macs": list(space.cost_range("macs")),
@@ -115,7 +91,7 @@ def text(row: dict[str, Any]) -> str:
 
     lines = [
         f"{row['space']} --preset {row['preset']}: {row['summary']}",
-        f"  {row['size']:,} architectures for {_task(row)} and {row['num_classes']} classes",
+        f"  {row['size']:,} architectures for {row['shown_for']}",
         "  " + ", ".join(f"{m.name} {m.text(row[m.name][0])} to {m.text(row[m.name][1])}" for m in COSTS),
     ]
     grouped: dict[str, list[str]] = {}
@@ -123,13 +99,6 @@ def text(row: dict[str, Any]) -> str:
         grouped.setdefault(f"{row['kinds'][gene]} {{{', '.join(map(str, values))}}}", []).append(gene)
     lines += [f"  {label}: {_genes(names)}" for label, names in grouped.items()]
     return "\n".join(lines) + "\n"
-
-
-def _task(row: dict[str, Any]) -> str:
-    size, channels = row["input_size"], row["in_channels"]
-    if row["inputs"] == "tokens":
-        return f"{size} tokens of {channels:,} words"
-    return f"{size}x{size} images of {channels} channels"
 
 
 def _genes(names: list[str]) -> str:

@@ -132,19 +132,13 @@ def task(
     """
     from nas import search_spaces
     from nas.data import load
-    from nas.errors import UnknownName
 
     if space is None or data is None:
         missing = "--space" if space is None else "--data"
         raise UsageError(f"{missing} is missing; for example: nas search --space mobilenet --data digits")
-    if space not in search_spaces.SPACES:  # before a big data set is read
-        raise UnknownName("space", space, search_spaces.SPACES)
+    search_spaces.family(space)  # before a big data set is read
     images = load(data, train_images=train_images)
-    members = search_spaces.get(
-        space, input_size=images.input_size, in_channels=images.in_channels, num_classes=images.num_classes,
-        preset=preset,
-    )  # fmt: skip
-    return images, members
+    return images, search_spaces.get(space, task=images.task, preset=preset)
 
 
 def trained(

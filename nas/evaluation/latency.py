@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from nas.supernets import Supernet
+    from nas.task import Task
 
 LATENCY = Metric("latency_ms", "min", label="latency", unit="ms", column="ms")
 
@@ -53,7 +54,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 def measure_latency(
     network: nn.Module,
-    input_shape: tuple[int, int, int],
+    task: Task,
     *,
     batch: int = 1,
     threads: int | None = None,
@@ -61,12 +62,12 @@ def measure_latency(
     warm_up: int = 5,
     passes: int = 30,
 ) -> Latency:
-    """Time a network in eval mode on random images.
+    """Time a network in eval mode on made-up inputs.
 
     Args:
         network: A plain network; stays on `device` in eval mode, channels last.
-        input_shape: (C, H, W).
-        batch: Images a pass.
+        task: What its inputs look like.
+        batch: Inputs a pass.
         threads: Threads while measuring; None keeps the present number, which is restored in any case.
         device: "cpu" or "cuda".
         warm_up: Passes before the clock starts.
@@ -80,8 +81,9 @@ def measure_latency(
     if batch < 1 or passes < 1 or (threads is not None and threads < 1):
         raise UsageError(f"batch, threads and passes must be at least 1, got {batch}, {threads} and {passes}")
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    x = torch.randn(batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(device)
-    x = x.contiguous(memory_format=torch.channels_last)
+    x = task.example(batch, generator=torch.Generator().manual_seed(0)).to(device)
+    if x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
     # Not around `to`: parameters that move in inference mode could never be trained again.
     with torch.inference_mode(), _threads(threads):
         for _ in range(warm_up):
@@ -119,10 +121,10 @@ class LatencyEvaluator:
 
     def measure(self, arch: Architecture) -> Latency:
         """Latency of one architecture."""
-        space = self._supernet.space
-        shape = (space.in_channels, space.input_size, space.input_size)
         network = self._supernet.extract(arch)
-        return measure_latency(network, shape, batch=self._batch, threads=self._threads, device=self._device)
+        return measure_latency(
+            network, self._supernet.space.task, batch=self._batch, threads=self._threads, device=self._device
+        )
 
     def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
         """`latency_ms` of each architecture; identical ones are measured once."""

@@ -40,11 +40,7 @@ class Deployed(nn.Module):
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
-        wanted = (space.input_size, space.in_channels, space.num_classes)
-        found = (preprocessing.input_size, preprocessing.in_channels, len(preprocessing.class_names))
-        for what, of_space, given in zip(("input size", "channels", "classes"), wanted, found, strict=True):
-            if of_space != given:
-                raise UsageError(f"the network has {of_space} {what}, the preprocessing {given}; give that of its data")
+        space.task.require(preprocessing.task, what="its data")
         self.network = network
         self.arch = arch
         self.space = space
@@ -70,7 +66,7 @@ class Deployed(nn.Module):
         Raises:
             UsageError: They are integers, or of another shape than [B, C, H, W] of this network.
         """
-        wanted = (self.preprocessing.in_channels, self.input_size, self.input_size)
+        wanted = self.space.task.input_shape
         if not images.is_floating_point():
             raise UsageError(f"images must be floats in 0..1, got {images.dtype}; divide uint8 images by 255")
         if images.ndim != 4 or tuple(images.shape[1:]) != wanted:

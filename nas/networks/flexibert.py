@@ -216,14 +216,17 @@ class FlexiBert(nn.Module):
         super().__init__()
         space.require(arch)
         chosen, hidden = arch.genes, int(arch["hidden"])
-        self.words, self.positions = nn.Embedding(space.in_channels, hidden), nn.Embedding(space.input_size, hidden)
+        self.words, self.positions = (
+            nn.Embedding(space.task.vocabulary, hidden),
+            nn.Embedding(space.task.length, hidden),
+        )
         self.norm = nn.LayerNorm(hidden)
         self.layers = nn.ModuleList()
         for layer in range(int(arch["depth"])):
             heads, width, stack = (int(chosen[f"layer{layer}.{kind}"]) for kind in ("heads", "width", "stack"))
-            mixing = operation(str(chosen[f"layer{layer}.operation"]), hidden, heads, space.input_size)
+            mixing = operation(str(chosen[f"layer{layer}.operation"]), hidden, heads, space.task.length)
             self.layers.append(Layer(mixing, hidden, width, stack))
-        self.classifier = nn.Linear(hidden, space.num_classes)
+        self.classifier = nn.Linear(hidden, space.task.classes)
         for part in self.modules():
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.normal_(part.weight, std=SPREAD)
@@ -234,7 +237,7 @@ class FlexiBert(nn.Module):
         """Sequences of words to logits.
 
         Args:
-            tokens: [B, T] int64, T at most the space's `input_size`.
+            tokens: [B, T] int64, T at most the space's `length`.
             mask: [B, T] bool, true for tokens that count; None counts all. Padding behind a sequence changes nothing
                 in networks without linear transforms; those see zeros there.
 

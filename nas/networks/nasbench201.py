@@ -86,7 +86,7 @@ class NasBench201(nn.Module):
         operations = tuple(str(value) for value in arch.values)
         widths = [channels for channels, _ in space.stages]
         self.stem = nn.Sequential(
-            nn.Conv2d(space.in_channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0])
+            nn.Conv2d(space.task.channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0])
         )
         body: list[nn.Module] = []
         for stage, width in enumerate(widths):
@@ -94,7 +94,7 @@ class NasBench201(nn.Module):
             body += [Cell(operations, width) for _ in range(space.cells)]
         self.body = nn.Sequential(*body)
         self.norm = nn.BatchNorm2d(widths[-1])
-        self.classifier = nn.Linear(widths[-1], space.num_classes)
+        self.classifier = nn.Linear(widths[-1], space.task.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images [B, C, H, W] to logits [B, K]."""

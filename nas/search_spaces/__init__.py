@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-from nas.errors import UnknownName, UsageError
+from nas.errors import UsageError
 from nas.search_spaces.architecture import Architecture, Value
-from nas.search_spaces.cells import nasbench201
 from nas.search_spaces.cells.nasbench201 import NasBench201Space
 from nas.search_spaces.cost_terms import CostTerm, tabulated
 from nas.search_spaces.gene import ABSENT, Gene, Indices
 from nas.search_spaces.metrics import COST_NAMES, COSTS, budgets
-from nas.search_spaces.mobilenet import presets
 from nas.search_spaces.mobilenet.space import MobileNetSpace
+from nas.search_spaces.registry import FAMILIES, Family, family, resolve
 from nas.search_spaces.space import Cost, SearchSpace
-from nas.search_spaces.transformers import flexibert
 from nas.search_spaces.transformers.flexibert import FlexiBertSpace
+from nas.task import Task
 
 __all__ = [
     "ABSENT",
     "COSTS",
     "COST_NAMES",
-    "SPACES",
+    "FAMILIES",
     "Architecture",
     "Cost",
     "CostTerm",
+    "Family",
     "FlexiBertSpace",
     "Gene",
     "Indices",
@@ -35,40 +34,28 @@ __all__ = [
     "SearchSpace",
     "Value",
     "budgets",
+    "family",
     "from_json",
     "get",
+    "resolve",
     "tabulated",
 ]
 
-SPACES: dict[str, Callable[..., SearchSpace]] = {
-    "mobilenet": presets.build,
-    "nasbench201": nasbench201.build,
-    "flexibert": flexibert.build,
-}
-_READERS: dict[str, Callable[[dict[str, Any]], SearchSpace]] = {
-    "mobilenet": MobileNetSpace.from_json,
-    "nasbench201": NasBench201Space.from_json,
-    "flexibert": FlexiBertSpace.from_json,
-}
 
-
-def get(name: str, *, input_size: int, in_channels: int, num_classes: int, preset: str | None = None) -> SearchSpace:
+def get(name: str, *, task: Task | None = None, preset: str | None = None) -> SearchSpace:
     """The space called `name`, made for one task.
 
     Args:
-        name: A key of `SPACES`.
-        input_size: Height and width of the images; for texts the most tokens of a sequence.
-        in_channels: Channels of the images; for texts the size of the vocabulary.
-        num_classes: Number of classes.
-        preset: A ready-made configuration; None takes the space's own default, which may follow the input size.
+        name: A key of `FAMILIES`.
+        task: What its networks take and give; None takes that of the space's own benchmark.
+        preset: A ready-made configuration; None takes the space's own default, which may follow the task.
 
     Raises:
         UnknownName: No such space or preset.
-        UsageError: A count is not positive, or the space cannot take images of this size.
+        UsageError: The space cannot take this task, or has none of its own.
     """
-    if name not in SPACES:
-        raise UnknownName("space", name, SPACES)
-    return SPACES[name](input_size=input_size, in_channels=in_channels, num_classes=num_classes, preset=preset)
+    built: SearchSpace = resolve(family(name).build)(task, preset)
+    return built
 
 
 def from_json(document: dict[str, Any] | str) -> SearchSpace:
@@ -84,6 +71,5 @@ def from_json(document: dict[str, Any] | str) -> SearchSpace:
         raise UsageError(f"the description of a space is not JSON: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         raise UsageError('a space is a JSON object {"name": ..., "config": {...}}')
-    if data["name"] not in _READERS:
-        raise UnknownName("space", data["name"], _READERS)
-    return _READERS[data["name"]](data)
+    read: SearchSpace = resolve(family(data["name"]).space).from_json(data)
+    return read

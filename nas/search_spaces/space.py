@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from nas.search_spaces.cost_terms import CostSum, CostTerm
 from nas.search_spaces.decision_diagram import DecisionDiagram
 from nas.search_spaces.gene import ABSENT, Existence, Gene, Indices
 from nas.search_spaces.metrics import budgets
+from nas.task import Task
 
 KEPT_FEASIBLE_SETS = 4
 
@@ -35,17 +36,13 @@ class SearchSpace(ABC):
     """A finite, versioned set of architectures for one task.
 
     A space states three things: its genes, the terms of its costs, and its JSON. Which genes exist, costs, sampling,
-    variation and encoding follow from these. Its task is one of images or of texts: `input_size` is the
-    height and width of an image or the most tokens of a text, `in_channels` its channels or the size of the vocabulary.
+    variation and encoding follow from these. Its task says what its networks take and give.
     """
 
-    inputs: Literal["images", "tokens"] = "images"  # what its networks take
     name: str
     version: int
     preset: str
-    input_size: int
-    in_channels: int
-    num_classes: int
+    task: Task
 
     # What a space states.
 

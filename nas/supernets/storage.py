@@ -10,13 +10,11 @@ from typing import Any
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, NasError, UsageError
 from nas.files import check_digest, load_weights, object_in, read_document, reason, replacing, save_tensors, write_json
-from nas.search_spaces import MobileNetSpace, SearchSpace, from_json
-from nas.supernets.mobilenet.supernet import MobileNetSupernet
+from nas.search_spaces import SearchSpace, family, from_json, resolve
 from nas.supernets.supernet import Supernet
 
 FORMAT = "nas-supernet-1"
 WEIGHTS, DOCUMENT = "supernet.safetensors", "supernet.json"
-SUPERNETS: dict[type[SearchSpace], Callable[..., Supernet]] = {MobileNetSpace: MobileNetSupernet}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,14 @@ def check_shared(space: SearchSpace) -> None:
 
 
 def _builder(space: SearchSpace) -> Callable[..., Supernet]:
-    if type(space) not in SUPERNETS:
+    name = family(space.name).supernet
+    if name is None:
         raise UsageError(
             f"space {space.name!r} has stand-alone networks only, no supernet to train or search; score them with a "
             "proxy (--objective gradsign), or take --space mobilenet"
         )
-    return SUPERNETS[type(space)]
+    found: Callable[..., Supernet] = resolve(name)
+    return found
 
 
 def save(directory: Path, supernet: Supernet, *, preprocessing: Preprocessing, recipe: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import ImageData
-from nas.errors import UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import rules
 from nas.supernets.steps import Context, Regularisation, composed
@@ -147,12 +146,9 @@ def _rate(rule: TrainingRule, learning_rate: float | None, batch_size: int) -> f
 
 
 def check_fits(space: SearchSpace, data: ImageData) -> None:
-    """Refuse data of another size, channel or class count than the space is made for.
+    """Refuse data of another task than the space is made for.
 
     Raises:
         UsageError: Names the first that differs.
     """
-    for name in ("input_size", "in_channels", "num_classes"):
-        wanted, found = getattr(space, name), getattr(data, name)
-        if wanted != found:
-            raise UsageError(f"the space is made for {name}={wanted}, but the data have {found}")
+    space.task.require(data.task, what="the data")

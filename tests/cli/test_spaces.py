@@ -4,10 +4,12 @@ import math
 
 import pytest
 
-from nas.search_spaces import SPACES, get
+from nas import task as tasks
+from nas.search_spaces import FAMILIES, get
 from nas.search_spaces.cells import nasbench201
 from nas.search_spaces.mobilenet import presets as mobilenet_presets
 from nas.search_spaces.transformers import flexibert
+from nas.task import ImageClassification
 from tests.cli.calling import nas, one_line
 
 
@@ -16,10 +18,9 @@ def test_every_preset_with_its_exact_size() -> None:
     modules = {"mobilenet": mobilenet_presets, "nasbench201": nasbench201, "flexibert": flexibert}
     listed = [(name, preset) for name, module in modules.items() for preset in module.PRESETS]
     assert [(row["space"], row["preset"]) for row in rows] == listed
-    assert list(dict(listed)) == list(SPACES)
+    assert list(dict(listed)) == list(FAMILIES)
     for row in rows:
-        task = {"input_size": row["input_size"], "in_channels": row["in_channels"], "num_classes": row["num_classes"]}
-        space = get(row["space"], **task, preset=row["preset"])
+        space = get(row["space"], task=tasks.from_json(row["task"]), preset=row["preset"])
         assert row["size"] == space.size
         assert row["choices"] == {gene.name: list(gene.choices) for gene in space.genes}
         assert (row["params"], row["macs"]) == tuple(list(space.cost_range(metric)) for metric in ("params", "macs"))
@@ -42,7 +43,7 @@ def test_the_input_size_changes_resolutions_and_costs() -> None:
 
 def test_people_get_a_text_with_the_size() -> None:
     outcome = nas("spaces", "--input-size", 8, "--in-channels", 1)
-    size = get("mobilenet", input_size=8, in_channels=1, num_classes=10, preset="tiny").size
+    size = get("mobilenet", task=ImageClassification(8, 1, 10), preset="tiny").size
     assert outcome.code == 0
     assert f"{size:,} architectures" in outcome.out
     assert math.log10(size) > 3
@@ -50,8 +51,8 @@ def test_people_get_a_text_with_the_size() -> None:
 
 def test_texts_are_counted_in_tokens_and_keep_their_own_length() -> None:
     outcome = nas("spaces", "--input-size", 8)
-    assert "15,625 architectures for 8x8 images of 3 channels and 10 classes" in outcome.out
-    assert "10,621,440 architectures for 128 tokens of 30,522 words and 10 classes" in outcome.out
+    assert "15,625 architectures for 8x8 images of 3 channels in 10 classes" in outcome.out
+    assert "10,621,440 architectures for texts of 128 tokens out of 30,522 in 10 classes" in outcome.out
     assert outcome.err == ""
 
 

@@ -7,8 +7,9 @@ from nas.cluster.proxy_pool import build_proxy_evaluator, proxy_pool
 from nas.errors import UnknownName, UsageError
 from nas.evaluation.proxy_evaluator import ProxyEvaluator
 from nas.search_spaces import get
+from nas.task import ImageClassification
 
-SPACE = get("nasbench201", input_size=8, in_channels=1, num_classes=4, preset="tiny")
+SPACE = get("nasbench201", task=ImageClassification(8, 1, 4), preset="tiny")
 
 
 def test_a_worker_builds_what_the_driver_would() -> None:

@@ -63,5 +63,5 @@ def test_the_evaluator_of_a_worker_has_the_weights_but_not_the_memory(supernet: 
 
 
 def test_data_that_do_not_fit_are_refused_before_anything_starts(supernet: MobileNetSupernet) -> None:
-    with pytest.raises(UsageError, match="num_classes"):
+    with pytest.raises(UsageError, match="classes=5, but the data have 4"):
         supernet_pool(supernet, stripes(classes=4), workers=1)

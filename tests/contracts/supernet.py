@@ -62,9 +62,7 @@ class SupernetContract:
 
     @pytest.fixture
     def images(self, supernet: Supernet) -> torch.Tensor:
-        size = supernet.space.input_size
-        generator = torch.Generator().manual_seed(1)
-        return torch.randn(24, supernet.space.in_channels, size, size, generator=generator)
+        return supernet.space.task.example(24, generator=torch.Generator().manual_seed(1))
 
     def member(self, supernet: Supernet, seed: int) -> Architecture:
         space = supernet.space

@@ -7,6 +7,7 @@ from torch import nn
 from nas.errors import UsageError
 from nas.evaluation import LatencyEvaluator, measure_latency
 from nas.supernets import MobileNetSupernet
+from nas.task import ImageClassification
 from tests.spaces import SPACES
 
 
@@ -25,7 +26,7 @@ class Counting(nn.Module):
 
 def test_warm_up_is_not_measured_and_threads_are_restored() -> None:
     network, before = Counting(), torch.get_num_threads()
-    found = measure_latency(network, (1, 4, 4), batch=3, threads=before + 1, warm_up=4, passes=9)
+    found = measure_latency(network, ImageClassification(4, 1, 2), batch=3, threads=before + 1, warm_up=4, passes=9)
     assert network.calls == 13
     assert network.threads == {before + 1}
     assert torch.get_num_threads() == before
@@ -35,7 +36,7 @@ def test_warm_up_is_not_measured_and_threads_are_restored() -> None:
 
 def test_a_measured_network_can_still_be_trained() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    measure_latency(network, (3, 5, 5), passes=1)
+    measure_latency(network, ImageClassification(5, 3, 2), passes=1)
     network.train()(torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
@@ -51,4 +52,4 @@ def test_evaluator_measures_identical_members_once() -> None:
 
 def test_wrong_counts() -> None:
     with pytest.raises(UsageError, match="at least 1"):
-        measure_latency(nn.Identity(), (1, 4, 4), batch=0)
+        measure_latency(nn.Identity(), ImageClassification(4, 1, 2), batch=0)

@@ -13,8 +13,9 @@ from nas.objectives import Metric
 from nas.proxies import Proxy
 from nas.search_spaces import Architecture, SearchSpace, get
 from nas.supernets import network
+from nas.task import ImageClassification
 
-SPACE = get("nasbench201", input_size=8, in_channels=1, num_classes=4, preset="tiny")
+SPACE = get("nasbench201", task=ImageClassification(8, 1, 4), preset="tiny")
 
 
 def batch() -> tuple[Tensor, Tensor]:

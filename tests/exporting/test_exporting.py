@@ -19,6 +19,7 @@ from nas.data import Preprocessing
 from nas.errors import CheckpointError, ExportError, UnknownName, UsageError, WriteError
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate
+from nas.task import ImageClassification
 from tests.contracts.supernet import randomise
 from tests.spaces import SPACES
 
@@ -215,7 +216,7 @@ def test_preprocessing_of_another_task_is_refused(
     supernet: Supernet, arch: Architecture, statistics: Statistics, tmp_path: Path
 ) -> None:
     wrong = replace(PREPROCESSING, class_names=("ant", "bee"))
-    with pytest.raises(UsageError, match="5 classes, the preprocessing 2"):
+    with pytest.raises(UsageError, match="classes=5, but its data have 2"):
         exporting.export(
             supernet, arch, tmp_path / "net", format="safetensors", statistics=statistics, preprocessing=wrong
         )
@@ -224,7 +225,7 @@ def test_preprocessing_of_another_task_is_refused(
     document = json.loads(path.read_text())
     document["preprocessing"]["class_names"] = ["ant", "bee"]
     path.write_text(json.dumps(document))
-    with pytest.raises(CheckpointError, match="5 classes"):
+    with pytest.raises(CheckpointError, match="classes=5"):
         exporting.load(path)
 
 
@@ -258,7 +259,7 @@ def test_a_loaded_network_can_be_exported_again(
 
 
 def test_presets_export_with_mix_layer(tmp_path: Path) -> None:
-    space = get("mobilenet", input_size=32, in_channels=1, num_classes=3, preset="ofa")
+    space = get("mobilenet", task=ImageClassification(32, 1, 3), preset="ofa")
     supernet = MobileNetSupernet(space, seed=0)
     smallest = space.smallest()
     statistics = calibrate(supernet, [smallest], torch.randn(8, 1, 32, 32, generator=torch.Generator().manual_seed(0)))

@@ -22,6 +22,7 @@ from nas.proxies.principal_components import feed_forward_layers
 from nas.search_spaces import Architecture, FlexiBertSpace, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS
 from nas.supernets import FlexiBert
+from nas.task import ImageClassification, TextClassification
 
 B, T, H, N = 2, 5, 8, 2  # sequences, tokens, features, heads
 D = H // N
@@ -29,7 +30,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def tiny() -> FlexiBertSpace:
-    space = get("flexibert", input_size=12, in_channels=50, num_classes=3, preset="tiny")
+    space = get("flexibert", task=TextClassification(12, 50, 3), preset="tiny")
     assert isinstance(space, FlexiBertSpace)
     return space
 
@@ -247,4 +248,4 @@ def test_sequences_that_are_too_long_are_refused() -> None:
 
 def test_an_encoder_of_another_space_is_refused() -> None:
     with pytest.raises(UsageError, match="another space"):
-        FlexiBert(tiny(), get("nasbench201", input_size=8, in_channels=3, num_classes=3).smallest())
+        FlexiBert(tiny(), get("nasbench201", task=ImageClassification(8, 3, 3)).smallest())

@@ -9,10 +9,11 @@ from nas.networks.nasbench201 import Cell
 from nas.search_spaces import Architecture, NasBench201Space, get
 from nas.search_spaces.cells.nasbench201 import EDGES
 from nas.supernets import NasBench201
+from nas.task import ImageClassification
 
 
 def tiny() -> NasBench201Space:
-    space = get("nasbench201", input_size=8, in_channels=3, num_classes=5, preset="tiny")
+    space = get("nasbench201", task=ImageClassification(8, 3, 5), preset="tiny")
     assert isinstance(space, NasBench201Space)
     return space
 
@@ -59,6 +60,6 @@ def test_nodes_add_their_edges() -> None:
 
 
 def test_a_cell_of_another_space_is_refused() -> None:
-    other = get("mobilenet", input_size=8, in_channels=3, num_classes=5)
+    other = get("mobilenet", task=ImageClassification(8, 3, 5))
     with pytest.raises(UsageError, match="another space"):
         NasBench201(tiny(), other.smallest())

@@ -6,6 +6,7 @@ from torch import nn
 from nas.proxies.az_nas import blocks_of
 from nas.search_spaces import get
 from nas.supernets import network
+from nas.task import ImageClassification
 from tests.proxies.models import Residual, resnet
 
 
@@ -36,7 +37,7 @@ def test_blocks_are_those_of_all_stages() -> None:
 
 
 def test_blocks_of_a_mobile_network_are_not_what_one_block_is_made_of() -> None:
-    space = get("mobilenet", input_size=8, in_channels=1, num_classes=10)
+    space = get("mobilenet", task=ImageClassification(8, 1, 10))
     for arch in (space.largest(), space.smallest()):
         blocks = blocks_of(network(space, arch, seed=0))
         assert {type(block).__name__ for block in blocks} == {"Block"}

@@ -15,6 +15,7 @@ from nas.networks.nasbench201 import NasBench201
 from nas.proxies import Probe, gradsign
 from nas.proxies.gradient_signs import batched, one_by_one, sign_counts
 from nas.search_spaces.cells import nasbench201
+from nas.task import ImageClassification
 from tests.proxies.models import Mobile, TorchTransformer, Transformer, resnet
 
 
@@ -61,7 +62,7 @@ def test_one_batched_pass_equals_one_pass_a_sample(case: str) -> None:
 
 
 def test_cells_of_nasbench201() -> None:
-    space = nasbench201.build(input_size=16, in_channels=3, num_classes=10, preset="tiny")
+    space = nasbench201.build(ImageClassification(16, 3, 10), "tiny")
     rows = space.sample_choices(np.random.default_rng(0), 6)
     for arch in space.architectures(rows):
         torch.manual_seed(0)

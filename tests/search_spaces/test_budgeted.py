@@ -16,6 +16,7 @@ from nas.search_spaces import CostTerm, Gene, Indices, MobileNetSpace, SearchSpa
 from nas.search_spaces.budgeted import BucketCounts, Budget, FeasibleSet
 from nas.search_spaces.decision_diagram import DecisionDiagram
 from nas.search_spaces.mobilenet.config import StageSpec
+from nas.task import ImageClassification
 from tests.search_spaces.enumeration import members
 from tests.search_spaces.toy import Toy, nested
 from tests.spaces import BASE, space
@@ -51,7 +52,7 @@ def everything(kind: str) -> tuple[Indices, dict[str, np.ndarray]]:
 
 
 def ofa() -> MobileNetSpace:
-    return get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")  # type: ignore[return-value]
+    return get("mobilenet", task=ImageClassification(224, 3, 1000), preset="ofa")  # type: ignore[return-value]
 
 
 @PROPERTY
@@ -242,7 +243,7 @@ def test_a_big_space_keeps_its_proportions_inside_a_budget(metric: str) -> None:
 
 def test_the_biggest_preset_is_ready_at_once_and_stays_small() -> None:
     """The published figures are those of benchmarks/costs.py; this keeps them from slipping by a factor."""
-    big = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="bignas")
+    big = get("mobilenet", task=ImageClassification(224, 3, 1000), preset="bignas")
     median = int(np.median(big.costs_of(big.feasible().sample(np.random.default_rng(0), 500))["macs"]))
     tracemalloc.start()
     big.feasible([Constraint("macs", "<=", median), Constraint("params", "<=", 1e12)])

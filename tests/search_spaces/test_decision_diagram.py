@@ -8,6 +8,7 @@ import pytest
 from nas.errors import UsageError
 from nas.search_spaces import ABSENT, CostTerm, Gene, SearchSpace, get
 from nas.search_spaces.decision_diagram import DecisionDiagram, elimination_order, remaining
+from nas.task import ImageClassification
 from tests.search_spaces.enumeration import members
 from tests.search_spaces.mobilenet.test_space import fixed_depths
 from tests.search_spaces.toy import Toy, nested
@@ -77,7 +78,7 @@ def test_without_genes_there_is_one_path() -> None:
 
 
 def test_a_big_space_has_few_states() -> None:
-    space = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="bignas")
+    space = get("mobilenet", task=ImageClassification(224, 3, 1000), preset="bignas")
     diagram = DecisionDiagram(space.genes, space.cost_terms)
     assert diagram.paths == space.size == 4 * 2**5 * (9**2 + 9**3 + 9**4) ** 5
     # Resolution, width and depth, and nothing else, are remembered at once.

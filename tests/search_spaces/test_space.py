@@ -9,6 +9,7 @@ from benchmarks.grid_space import GridSpace
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import ABSENT, MobileNetSpace, SearchSpace
 from nas.search_spaces.mobilenet.config import StageSpec
+from nas.task import ImageClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.search_spaces.toy import nested
 from tests.spaces import BASE, SPACES
@@ -108,7 +109,7 @@ def test_members_of_another_space_are_not_in_this_one() -> None:
 
 
 def test_members_made_for_another_task_are_refused() -> None:
-    bigger = MobileNetSpace(replace(BASE, resolutions=(7, 8)), input_size=8, in_channels=3, num_classes=5)
+    bigger = MobileNetSpace(replace(BASE, resolutions=(7, 8)), task=ImageClassification(8, 3, 5))
     assert bigger.names == LEARNED.names
     with pytest.raises(UsageError, match=r"resolution=6, here it is one of \[7, 8\]"):
         bigger.cost(LEARNED.smallest())
@@ -117,7 +118,7 @@ def test_members_made_for_another_task_are_refused() -> None:
 
 def test_a_space_with_one_member(rng: np.random.Generator) -> None:
     stage = StageSpec((8,), (2,), (3,), (2,), 1, "relu", squeeze=False)
-    space = MobileNetSpace(replace(BASE, resolutions=(8,), stages=(stage,)), input_size=8, in_channels=3, num_classes=5)
+    space = MobileNetSpace(replace(BASE, resolutions=(8,), stages=(stage,)), task=ImageClassification(8, 3, 5))
     only = space.largest()
     assert space.size == 1
     assert space.sample(rng) == space.mutate(only, rng, 0.5) == space.crossover(only, only, rng) == only

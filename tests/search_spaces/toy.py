@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nas.search_spaces import CostTerm, Gene, SearchSpace, tabulated
+from nas.task import ImageClassification
 
 
 class Toy(SearchSpace):
@@ -16,7 +17,7 @@ class Toy(SearchSpace):
     name = "toy"
     version = 1
     preset = "custom"
-    input_size = in_channels = num_classes = 1
+    task = ImageClassification(1, 1, 1)
     genes: tuple[Gene, ...] = ()
     cost_terms: tuple[CostTerm, ...] = ()
 

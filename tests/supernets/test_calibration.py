@@ -6,6 +6,7 @@ import torch
 from nas.errors import UsageError
 from nas.search_spaces import get
 from nas.supernets import MobileNetSupernet, build, calibrate, calibration_batch
+from nas.task import ImageClassification
 from tests.contracts.supernet import randomise
 from tests.spaces import SPACES
 
@@ -52,5 +53,5 @@ def test_too_small_batches(supernet: MobileNetSupernet) -> None:
 
 def test_batches_are_smaller_for_larger_networks(supernet: MobileNetSupernet) -> None:
     assert calibration_batch(supernet) == 500
-    imagenet = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
+    imagenet = get("mobilenet", task=ImageClassification(224, 3, 1000), preset="ofa")
     assert calibration_batch(build(imagenet, seed=0)) == 64

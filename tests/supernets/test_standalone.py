@@ -6,15 +6,16 @@ from torch import Tensor, nn
 
 from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
-from nas.search_spaces import SPACES, SearchSpace, get
+from nas.search_spaces import FAMILIES, SearchSpace, get, resolve
 from nas.supernets import build, check_shared, network
-from nas.supernets.standalone import NETWORKS
+from nas.task import ImageClassification, TextClassification
 
 TEXTS = ("flexibert",)
 
 
 def space_of(name: str) -> SearchSpace:
-    return get(name, input_size=8, in_channels=3, num_classes=5, preset="tiny")
+    task = TextClassification(8, 3, 5) if name in TEXTS else ImageClassification(8, 3, 5)
+    return get(name, task=task, preset="tiny")
 
 
 def batch(name: str) -> Tensor:
@@ -29,10 +30,10 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 
 def test_every_space_has_networks() -> None:
-    assert set(NETWORKS) == {type(space_of(name)) for name in SPACES}
+    assert {type(space_of(name)) for name in FAMILIES} == {resolve(known.space) for known in FAMILIES.values()}
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_seed_decides_the_weights_and_nothing_else_changes(name: str) -> None:
     space = space_of(name)
     torch.manual_seed(5)
@@ -45,7 +46,7 @@ def test_the_seed_decides_the_weights_and_nothing_else_changes(name: str) -> Non
     assert not same(one, other)
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_it_is_what_the_space_says_and_works_in_both_modes(name: str) -> None:
     space = space_of(name)
     for arch in (space.smallest(), space.largest()):
@@ -71,11 +72,11 @@ def test_running_statistics_move_in_training_mode() -> None:
 
 def test_unknown_spaces_are_refused() -> None:
     grid = GridSpace(2, 3)
-    with pytest.raises(UsageError, match="no network is known for spaces of kind 'grid'"):
+    with pytest.raises(UsageError, match="unknown space 'grid'"):
         network(grid, grid.smallest(), seed=0)
 
 
-@pytest.mark.parametrize("name", [name for name in SPACES if name != "mobilenet"])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "mobilenet"])
 def test_spaces_without_shared_weights_say_what_to_do(name: str) -> None:
     for attempt in (lambda space: build(space, seed=0), check_shared):
         with pytest.raises(UsageError, match=f"space '{name}' has stand-alone networks only.*--objective gradsign"):

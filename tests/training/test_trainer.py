@@ -116,7 +116,7 @@ def test_wrong_settings_and_data() -> None:
         Settings(1, 32, math.nan, 0)
     with pytest.raises(UsageError, match="seed"):
         Settings(1, 32, 0.1, -1)
-    with pytest.raises(UsageError, match="num_classes=5, but the data have 4"):
+    with pytest.raises(UsageError, match="classes=5, but the data have 4"):
         train(supernet(), stripes(96, classes=4), rule="ofa", epochs=1)
     with pytest.raises(UsageError, match="directory"):
         train(supernet(), stripes(96), rule="ofa", epochs=1, resume=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.errors import CheckpointError, DataError, UnknownName
+from nas.task import ImageClassification
 
 SplitName = Literal["train", "calibration", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "calibration", "validation", "test")
@@ -50,6 +51,11 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
+
+    @property
+    def task(self) -> ImageClassification:
+        """What it is for."""
+        return ImageClassification(self.input_size, self.in_channels, len(self.class_names))
 
     def normalise(self, images: Tensor) -> Tensor:
         """(images / 255 - mean) / std per channel.
@@ -129,19 +135,9 @@ class ImageData:
     padding: int
 
     @property
-    def input_size(self) -> int:
-        """Height and width."""
-        return self.preprocessing.input_size
-
-    @property
-    def in_channels(self) -> int:
-        """Channels."""
-        return self.preprocessing.in_channels
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.preprocessing.class_names)
+    def task(self) -> ImageClassification:
+        """What it is for."""
+        return self.preprocessing.task
 
     @property
     def class_names(self) -> tuple[str, ...]:

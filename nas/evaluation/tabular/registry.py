@@ -12,9 +12,8 @@ from nas.evaluation.evaluator import Metrics
 from nas.evaluation.tabular.flexibert import flexibert_table
 from nas.evaluation.tabular.nasbench201 import nasbench201_table
 from nas.files import data_folder
-from nas.search_spaces import Architecture, FlexiBertSpace, NasBench201Space, SearchSpace
-from nas.search_spaces.cells import nasbench201
-from nas.search_spaces.transformers import flexibert
+from nas.search_spaces import Architecture, SearchSpace, get
+from nas.task import ImageClassification, Task
 
 CIFAR10 = {"accuracy": "c10_val_200ep", "test_accuracy": "c10_test_200ep"}
 
@@ -29,33 +28,29 @@ class BenchmarkTable:
         task: What it was measured on, for people.
         fits: Whether a space is of a task like that.
         data: How --data begins where it is that task.
-        benchmark_space: The space of the networks that were measured.
     """
 
     read: Callable[[Any, Path], Mapping[Architecture, Metrics]]
     default_path: Path
     task: str
-    fits: Callable[[Any], bool]
+    fits: Callable[[Task], bool]
     data: str
-    benchmark_space: Callable[[], SearchSpace]
 
 
-TABLES: Mapping[type[SearchSpace], BenchmarkTable] = {
-    NasBench201Space: BenchmarkTable(
+TABLES: Mapping[str, BenchmarkTable] = {
+    "nasbench201": BenchmarkTable(
         lambda space, path: nasbench201_table(space, path, CIFAR10),
         Path("nas/nb201_full.csv.xz"),
         "CIFAR-10, 32x32 images of 3 channels in 10 classes",
-        lambda space: (space.input_size, space.in_channels, space.num_classes) == (32, 3, 10),
+        lambda task: task == ImageClassification(32, 3, 10),
         "cifar10:",
-        lambda: nasbench201.build(input_size=32, in_channels=3, num_classes=10, preset="full"),
     ),
-    FlexiBertSpace: BenchmarkTable(
+    "flexibert": BenchmarkTable(
         flexibert_table,
         Path("nas/flexibert_250.json"),
         "GLUE",
-        lambda space: True,
+        lambda task: True,
         "text:",
-        lambda: flexibert.build(input_size=128, in_channels=30_522, num_classes=3, preset="full"),
     ),
 }
 
@@ -71,12 +66,11 @@ def read_table(space: SearchSpace, path: Path) -> Mapping[Architecture, Metrics]
         UsageError: No table is known for this kind of space, or it is of another task.
         DataError: The file is missing, damaged, or has no row of the space.
     """
-    if type(space) not in TABLES:
+    if space.name not in TABLES:
         raise _no_table(space.name)
-    table = TABLES[type(space)]
-    if not table.fits(space):
-        size = f"inputs of {space.input_size} and {space.num_classes} classes"
-        raise UsageError(f"tables for space {space.name!r} are of {table.task}; these data have {size}")
+    table = TABLES[space.name]
+    if not table.fits(space.task):
+        raise UsageError(f"tables for space {space.name!r} are of {table.task}; these data have {space.task}")
     rows = table.read(space, path)
     if not rows:
         raise DataError(f"{path.name} has no row of space {space.name!r}")
@@ -92,20 +86,18 @@ def benchmark_space(name: str) -> SearchSpace:
     Raises:
         UsageError: No table is known for it.
     """
-    for kind, table in TABLES.items():
-        if kind.name == name:
-            return table.benchmark_space()
-    raise _no_table(name)
+    if name not in TABLES:
+        raise _no_table(name)
+    return get(name)
 
 
 def is_benchmark_space(space: SearchSpace) -> bool:
     """Whether these are the benchmark's own networks, and not smaller or larger ones of the same cells."""
-    table = TABLES.get(type(space))
-    return table is not None and space.preset == table.benchmark_space().preset
+    return space.name in TABLES and space.preset == benchmark_space(space.name).preset
 
 
 def _no_table(name: str) -> UsageError:
-    known = ", ".join(sorted(kind.name for kind in TABLES))
+    known = ", ".join(sorted(TABLES))
     return UsageError(f"no benchmark table is known for space {name!r}; there are some for {known}")
 
 
@@ -116,9 +108,9 @@ def default_table(space: SearchSpace, data: str) -> Path | None:
         space: With the benchmark's settings.
         data: As --data has it.
     """
-    table, folder = TABLES.get(type(space)), data_folder()
+    table, folder = TABLES.get(space.name), data_folder()
     if table is None or folder is None or not data.startswith(table.data):
         return None
-    if not is_benchmark_space(space) or not table.fits(space):
+    if not is_benchmark_space(space) or not table.fits(space.task):
         return None
     return table.default_path if (folder / table.default_path).is_file() else None

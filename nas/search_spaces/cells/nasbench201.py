@@ -9,7 +9,9 @@ from typing import Any, final
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
 from nas.search_spaces.gene import Gene
+from nas.search_spaces.reading import require_kind, task_of
 from nas.search_spaces.space import SearchSpace
+from nas.task import ImageClassification, Task
 
 OPERATIONS = ("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # from, to
@@ -23,20 +25,20 @@ class Preset:
 
     Args:
         summary: One line for people.
-        input_size: Height and width of the images to show it with.
+        task: What it is shown with, and made for where nobody says.
         channels: Of the first stage.
         cells: In each stage.
     """
 
     summary: str
-    input_size: int
+    task: ImageClassification
     channels: int
     cells: int
 
 
 PRESETS = {
-    "full": Preset("the benchmark's own networks", 32, 16, 5),
-    "tiny": Preset("the same cells in small networks, for trying things out", 8, 4, 1),
+    "full": Preset("the benchmark's own networks", ImageClassification(32, 3, 10), 16, 5),
+    "tiny": Preset("the same cells in small networks, for trying things out", ImageClassification(8, 3, 10), 4, 1),
 }
 
 
@@ -47,9 +49,7 @@ class NasBench201Space(SearchSpace):
     Args:
         channels: Of the first stage; each later one has twice as many.
         cells: In each stage.
-        input_size: Height and width of the images, a multiple of 4.
-        in_channels: Their channels.
-        num_classes: Number of classes.
+        task: Images whose height and width are a multiple of 4.
         preset: The name of these settings.
 
     Raises:
@@ -58,17 +58,15 @@ class NasBench201Space(SearchSpace):
 
     name = "nasbench201"
     version = 1
+    task: ImageClassification
 
-    def __init__(
-        self, *, channels: int, cells: int, input_size: int, in_channels: int, num_classes: int, preset: str = "custom"
-    ) -> None:
-        if min(channels, cells, input_size, in_channels, num_classes) < 1:
-            raise UsageError("a nasbench201 space needs positive channels, cells, image size, image channels, classes")
-        if input_size % 4:
-            raise UsageError(f"nasbench201 halves its images twice; {input_size} pixels are no multiple of 4")
+    def __init__(self, *, channels: int, cells: int, task: ImageClassification, preset: str = "custom") -> None:
+        if min(channels, cells) < 1:
+            raise UsageError("a nasbench201 space needs positive channels and cells")
+        if task.size % 4:
+            raise UsageError(f"nasbench201 halves its images twice; {task.size} pixels are no multiple of 4")
         self.channels, self.cells = channels, cells
-        self.input_size, self.in_channels, self.num_classes = input_size, in_channels, num_classes
-        self.preset = preset
+        self.task, self.preset = task, preset
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
@@ -78,7 +76,7 @@ class NasBench201Space(SearchSpace):
     @property
     def stages(self) -> list[tuple[int, int]]:
         """(channels, map size) of each stage."""
-        return [(self.channels << stage, self.input_size >> stage) for stage in range(STAGES)]
+        return [(self.channels << stage, self.task.size >> stage) for stage in range(STAGES)]
 
     @cached_property
     def cost_terms(self) -> tuple[CostTerm, ...]:
@@ -102,20 +100,19 @@ class NasBench201Space(SearchSpace):
     def _frame_cost(self) -> tuple[int, int]:
         """Params and macs of stem, reductions, last norm and classifier."""
         first, size = self.stages[0]
-        stem = self.in_channels * first * 9
+        stem = self.task.channels * first * 9
         params, macs = stem + 2 * first, stem * size**2
         for (narrow, _), (wide, half) in zip(self.stages, self.stages[1:], strict=False):
             weights = narrow * wide * 9 + wide**2 * 9 + narrow * wide
             params, macs = params + weights + 4 * wide, macs + weights * half**2
         last = self.stages[-1][0]
-        return params + 2 * last + (last + 1) * self.num_classes, macs + last * self.num_classes
+        return params + 2 * last + (last + 1) * self.task.classes, macs + last * self.task.classes
 
     def to_json(self) -> dict[str, Any]:
         """See `SearchSpace`."""
         return {
             "name": self.name, "version": self.version, "preset": self.preset,
-            "config": {"channels": self.channels, "cells": self.cells}, "input_size": self.input_size,
-            "in_channels": self.in_channels, "num_classes": self.num_classes,
+            "config": {"channels": self.channels, "cells": self.cells}, "task": self.task.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -129,14 +126,14 @@ class NasBench201Space(SearchSpace):
             raise UsageError(f"space {cls.name!r} has version {cls.version}, the file has {document.get('version')!r}")
         try:
             counts = {name: int(document["config"][name]) for name in ("channels", "cells")}
-            task = {name: int(document[name]) for name in ("input_size", "in_channels", "num_classes")}
+            task = task_of(document, ImageClassification)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not the description of a {cls.name} space: {error}") from None
-        return cls(**counts, **task, preset=str(document.get("preset", "custom")))
+        return cls(**counts, task=task, preset=str(document.get("preset", "custom")))
 
 
-def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | None) -> NasBench201Space:
-    """The space with a preset's width and depth; None takes the benchmark's own.
+def build(task: Task | None, preset: str | None) -> NasBench201Space:
+    """The space with a preset's width, depth and task; None takes the benchmark's own.
 
     Raises:
         UnknownName: No such preset.
@@ -145,7 +142,6 @@ def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | 
     preset = preset or "full"
     if preset not in PRESETS:
         raise UnknownName("preset of space 'nasbench201'", preset, PRESETS)
-    return NasBench201Space(
-        channels=PRESETS[preset].channels, cells=PRESETS[preset].cells, input_size=input_size,
-        in_channels=in_channels, num_classes=num_classes, preset=preset,
-    )  # fmt: skip
+    chosen = PRESETS[preset]
+    images = require_kind("nasbench201", chosen.task if task is None else task, ImageClassification)
+    return NasBench201Space(channels=chosen.channels, cells=chosen.cells, task=images, preset=preset)

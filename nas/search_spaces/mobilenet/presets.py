@@ -9,6 +9,8 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec
 from nas.search_spaces.mobilenet.plan import Activation
 from nas.search_spaces.mobilenet.space import MobileNetSpace
+from nas.search_spaces.reading import require_kind
+from nas.task import ImageClassification, Task
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 4, 6)
@@ -21,12 +23,12 @@ class Preset:
 
     Args:
         summary: One line for people.
-        input_size: The image size that `config` is made for.
+        task: Images of the size that `config` is made for.
         config: The configuration there.
     """
 
     summary: str
-    input_size: int
+    task: ImageClassification
     config: MobileNetConfig
 
 
@@ -86,31 +88,34 @@ _BIGNAS = replace(
     transition_shortcuts=True,
 )
 
+_LARGE = ImageClassification(224, 3, 10)
 PRESETS: dict[str, Preset] = {
-    "tiny": Preset("two stages, for 8x8 digits", 8, _TINY),
-    "small": Preset("three stages, for 28x28 and 32x32 images", 32, _SMALL),
-    "ofa": Preset("Once-for-All's MobileNetV3: five stages, learned kernel transforms", 224, _OFA),
-    "bignas": Preset("elastic widths, centre-cropped kernels, a shortcut in every block", 224, _BIGNAS),
+    "tiny": Preset("two stages, for 8x8 digits", ImageClassification(8, 3, 10), _TINY),
+    "small": Preset("three stages, for 28x28 and 32x32 images", ImageClassification(32, 3, 10), _SMALL),
+    "ofa": Preset(
+        "Once-for-All's MobileNetV3: five stages, learned kernel transforms", ImageClassification(224, 3, 10), _OFA
+    ),
+    "bignas": Preset(
+        "elastic widths, centre-cropped kernels, a shortcut in every block", ImageClassification(224, 3, 10), _BIGNAS
+    ),
 }
 
 
-def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | None = None) -> MobileNetSpace:
-    """A MobileNet space for images of `input_size`; without a preset the one made for the nearest size.
+def build(task: Task | None, preset: str | None) -> MobileNetSpace:
+    """A MobileNet space for images; without a preset the one made for the nearest size.
 
     Raises:
         UnknownName: No such preset.
-        UsageError: The images are smaller than 4x4 or a count is not positive.
+        UsageError: No task, one of another kind, or images smaller than 4x4.
     """
+    images = require_kind("mobilenet", task, ImageClassification)
     if preset is None:
-        preset = "tiny" if input_size < 20 else "small" if input_size < 96 else "ofa"
+        preset = "tiny" if images.size < 20 else "small" if images.size < 96 else "ofa"
     if preset not in PRESETS:
         raise UnknownName("preset of space 'mobilenet'", preset, PRESETS)
-    if input_size < SMALLEST_MAP:
-        raise UsageError(f"images must be at least {SMALLEST_MAP}x{SMALLEST_MAP}, got {input_size}x{input_size}")
-    config = adapt(PRESETS[preset], input_size)
-    return MobileNetSpace(
-        config, input_size=input_size, in_channels=in_channels, num_classes=num_classes, preset=preset
-    )
+    if images.size < SMALLEST_MAP:
+        raise UsageError(f"images must be at least {SMALLEST_MAP}x{SMALLEST_MAP}, got {images.size}x{images.size}")
+    return MobileNetSpace(adapt(PRESETS[preset], images.size), task=images, preset=preset)
 
 
 def adapt(preset: Preset, input_size: int) -> MobileNetConfig:
@@ -121,7 +126,7 @@ def adapt(preset: Preset, input_size: int) -> MobileNetConfig:
     """
     config = preset.config
     grain = 4 if input_size >= 96 else 2
-    scaled = [max(SMALLEST_MAP, round(Fraction(r * input_size, preset.input_size) / grain) * grain)
+    scaled = [max(SMALLEST_MAP, round(Fraction(r * input_size, preset.task.size) / grain) * grain)
               for r in config.resolutions[:-1]]  # fmt: skip
     resolutions = tuple(sorted({*(r for r in scaled if r < input_size), input_size}))
     strides = [config.stem_stride, *(spec.stride for spec in config.stages)]

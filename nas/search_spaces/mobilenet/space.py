@@ -18,7 +18,9 @@ from nas.search_spaces.gene import Gene
 from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec, block_plan, check
 from nas.search_spaces.mobilenet.costs import cost_terms
 from nas.search_spaces.mobilenet.plan import BlockPlan, NetworkPlan
+from nas.search_spaces.reading import task_of
 from nas.search_spaces.space import SearchSpace
+from nas.task import ImageClassification
 
 KEPT_PLANS = 4096  # at a few kilobytes each
 
@@ -29,27 +31,17 @@ class MobileNetSpace(SearchSpace):
 
     Args:
         config: The choices, already fitted to the input size.
-        input_size: Height and width of the images.
-        in_channels: Their channels.
-        num_classes: Outputs.
+        task: What its networks take and give.
         preset: The preset's name, for people to read.
     """
 
     name = "mobilenet"
     version = 1
+    task: ImageClassification
 
-    def __init__(
-        self, config: MobileNetConfig, *, input_size: int, in_channels: int, num_classes: int, preset: str = "custom"
-    ) -> None:
-        for what, value in (("input_size", input_size), ("in_channels", in_channels), ("num_classes", num_classes)):
-            if value < 1:
-                raise UsageError(f"{what} must be at least 1, got {value}")
-        check(config, input_size)
-        self.config = config
-        self.input_size = input_size
-        self.in_channels = in_channels
-        self.num_classes = num_classes
-        self.preset = preset
+    def __init__(self, config: MobileNetConfig, *, task: ImageClassification, preset: str = "custom") -> None:
+        check(config, task.size)
+        self.config, self.task, self.preset = config, task, preset
 
     @cached_property
     def genes(self) -> tuple[Gene, ...]:
@@ -106,8 +98,8 @@ class MobileNetSpace(SearchSpace):
                 blocks.append(block_plan(c, s, b, channels, width, kernel, expansion, size))
                 channels, size = width, blocks[-1].out_size
         return NetworkPlan(
-            self.input_size, self.in_channels, resolution, c.stem_channels, c.stem_stride, c.stem_activation,
-            tuple(blocks), c.head_channels, c.mix_channels, self.num_classes,
+            self.task.size, self.task.channels, resolution, c.stem_channels, c.stem_stride, c.stem_activation,
+            tuple(blocks), c.head_channels, c.mix_channels, self.task.classes,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -116,9 +108,7 @@ class MobileNetSpace(SearchSpace):
             "name": self.name,
             "version": self.version,
             "preset": self.preset,
-            "input_size": self.input_size,
-            "in_channels": self.in_channels,
-            "num_classes": self.num_classes,
+            "task": self.task.to_json(),
             "config": _plain(asdict(self.config)),
         }
 
@@ -135,10 +125,10 @@ class MobileNetSpace(SearchSpace):
             config = dict(document["config"])
             stages = tuple(StageSpec(**{k: _tuples(v) for k, v in s.items()}) for s in config.pop("stages"))
             built = MobileNetConfig(stages=stages, **{k: _tuples(v) for k, v in config.items()})
-            task = {k: int(document[k]) for k in ("input_size", "in_channels", "num_classes")}
+            task = task_of(document, ImageClassification)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not the description of a mobilenet space: {error}") from None
-        return cls(built, **task, preset=str(document.get("preset", "custom")))
+        return cls(built, task=task, preset=str(document.get("preset", "custom")))
 
 
 def _tuples(value: Any) -> Any:

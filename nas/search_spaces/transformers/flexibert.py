@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
 from nas.search_spaces.gene import Gene, Indices
+from nas.search_spaces.reading import require_kind, task_of
 from nas.search_spaces.space import SearchSpace
+from nas.task import Task, TextClassification
 
 OPERATIONS = ("dct", "dft", "sdp", "conv5", "conv9", "wma")  # fewest parameters first
 KERNELS = {"conv5": 5, "conv9": 9}
@@ -47,24 +49,23 @@ class Preset:
 
     Args:
         summary: One line for people.
-        input_size: Tokens of a sequence.
-        in_channels: Size of the vocabulary.
+        task: What it is shown with, and made for where nobody says.
         config: The choices.
     """
 
     summary: str
-    input_size: int
-    in_channels: int
+    task: TextClassification
     config: FlexiBertConfig
 
 
 PRESETS = {
     "full": Preset(
-        "encoders of 2 or 4 layers that mix attention, Fourier and cosine transforms, dynamic convolution", 128, 30_522,
+        "encoders of 2 or 4 layers that mix attention, Fourier and cosine transforms, dynamic convolution",
+        TextClassification(128, 30_522, 3),
         FlexiBertConfig(hiddens=(128, 256), depths=(2, 4), heads=(2, 4), widths=(512, 1024), stacks=(1, 3)),
     ),
     "tiny": Preset(
-        "the same in small, for trying things out", 16, 100,
+        "the same in small, for trying things out", TextClassification(16, 100, 3),
         FlexiBertConfig(hiddens=(16, 32), depths=(1, 2), heads=(2, 4), widths=(64, 96), stacks=(1, 2)),
     ),
 }  # fmt: skip
@@ -78,27 +79,21 @@ class FlexiBertSpace(SearchSpace):
 
     Args:
         config: The choices.
-        input_size: Most tokens of a sequence; `macs` are those of a sequence of so many.
-        in_channels: Size of the vocabulary.
-        num_classes: Outputs.
+        task: Its `length` is the most tokens of a sequence; `macs` are those of a sequence of so many.
         preset: The preset's name, for people to read.
 
     Raises:
         UsageError: A count is not positive, choices are not ascending, or heads do not divide a hidden size.
     """
 
-    inputs: Literal["images", "tokens"] = "tokens"
     name = "flexibert"
     version = 1
+    task: TextClassification
 
-    def __init__(
-        self, config: FlexiBertConfig, *, input_size: int, in_channels: int, num_classes: int, preset: str = "custom"
-    ) -> None:
-        if min(input_size, in_channels, num_classes) < 1:
-            raise UsageError("a flexibert space needs positive input_size (tokens), in_channels (words), num_classes")
+    def __init__(self, config: FlexiBertConfig, *, task: TextClassification, preset: str = "custom") -> None:
         _check(config)
         self.config = config
-        self.input_size, self.in_channels, self.num_classes = input_size, in_channels, num_classes
+        self.task = task
         self.preset = preset
 
     @cached_property
@@ -132,28 +127,28 @@ class FlexiBertSpace(SearchSpace):
     def _frame_cost(self, chosen: Chosen) -> tuple[int, int]:
         """Params and macs of embeddings, their norm and the classifier."""
         (hidden,) = map(int, chosen.values())
-        tables, classes = self.in_channels + self.input_size, self.num_classes
+        tables, classes = self.task.vocabulary + self.task.length, self.task.classes
         return (tables + 2) * hidden + (hidden + 1) * classes, hidden * classes
 
     def _operation_cost(self, chosen: Chosen) -> tuple[int, int]:
         hidden, operation, heads = chosen.values()
-        return operation_cost(str(operation), int(hidden), int(heads), self.input_size)
+        return operation_cost(str(operation), int(hidden), int(heads), self.task.length)
 
     def _feed_forward_cost(self, chosen: Chosen) -> tuple[int, int]:
         hidden, width, stack = map(int, chosen.values())
-        return feed_forward_cost(hidden, width, stack, self.input_size)
+        return feed_forward_cost(hidden, width, stack, self.task.length)
 
     def embedding_params_of(self, indices: Indices) -> NDArray[np.int64]:
         """[N]: how many of "params" lie in the tables of words and positions."""
         hidden = np.array(self.config.hiddens, np.int64)[indices[:, _HIDDEN]]
-        return hidden * (self.in_channels + self.input_size)
+        return hidden * (self.task.vocabulary + self.task.length)
 
     def to_json(self) -> dict[str, Any]:
         """See `SearchSpace`."""
         return {
             "name": self.name, "version": self.version, "preset": self.preset,
             "config": {name: list(choices) for name, choices in asdict(self.config).items()},
-            "input_size": self.input_size, "in_channels": self.in_channels, "num_classes": self.num_classes,
+            "task": self.task.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -167,10 +162,10 @@ class FlexiBertSpace(SearchSpace):
             raise UsageError(f"space {cls.name!r} has version {cls.version}, the file has {document.get('version')!r}")
         try:
             config = FlexiBertConfig(**{name: tuple(choices) for name, choices in document["config"].items()})
-            task = {name: int(document[name]) for name in ("input_size", "in_channels", "num_classes")}
+            task = task_of(document, TextClassification)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"not the description of a {cls.name} space: {error}") from None
-        return cls(config, **task, preset=str(document.get("preset", "custom")))
+        return cls(config, task=task, preset=str(document.get("preset", "custom")))
 
 
 def operation_cost(operation: str, hidden: int, heads: int, tokens: int) -> tuple[int, int]:
@@ -195,8 +190,8 @@ def feed_forward_cost(hidden: int, width: int, stack: int, tokens: int) -> tuple
     return stack * (weights + width + 3 * hidden), stack * weights * tokens
 
 
-def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | None) -> FlexiBertSpace:
-    """The space with a preset's choices; None takes those of the table.
+def build(task: Task | None, preset: str | None) -> FlexiBertSpace:
+    """The space with a preset's choices and task; None takes those of the table.
 
     Raises:
         UnknownName: No such preset.
@@ -205,9 +200,9 @@ def build(*, input_size: int, in_channels: int, num_classes: int, preset: str | 
     preset = preset or "full"
     if preset not in PRESETS:
         raise UnknownName("preset of space 'flexibert'", preset, PRESETS)
-    return FlexiBertSpace(
-        PRESETS[preset].config, input_size=input_size, in_channels=in_channels, num_classes=num_classes, preset=preset
-    )
+    chosen = PRESETS[preset]
+    texts = require_kind("flexibert", chosen.task if task is None else task, TextClassification)
+    return FlexiBertSpace(chosen.config, task=texts, preset=preset)
 
 
 def _check(config: FlexiBertConfig) -> None:

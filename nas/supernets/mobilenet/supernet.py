@@ -127,3 +127,8 @@ class MobileNetSupernet(Supernet):
 def _map(state: State) -> Tensor:
     assert isinstance(state, Tensor)
     return state
+
+
+def fresh(space: MobileNetSpace, arch: Architecture) -> nn.Module:
+    """The slice of a fresh supernet, whose initial weights are what training in this project starts from."""
+    return MobileNetSupernet(space, seed=torch.initial_seed()).extract(arch)

@@ -199,7 +199,7 @@ def test_the_test_split_has_its_own_names_and_images(trained: MobileNetSupernet)
 
 
 def test_wrong_use(trained: MobileNetSupernet) -> None:
-    with pytest.raises(UsageError, match="num_classes"):
+    with pytest.raises(UsageError, match="classes=5, but the data have 4"):
         SupernetEvaluator(trained, stripes(classes=4))
     with pytest.raises(UsageError, match="'train'"):
         SupernetEvaluator(trained, stripes(), split="train")  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from nas.supernets import MobileNetSupernet
 from tests.images import stripes
 
 budget, *sizes = map(int, sys.argv[1:])
-space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
+space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 5), preset="small")
 supernet, data = MobileNetSupernet(space, seed=0), stripes(1000, size=32)
 evaluator = SupernetEvaluator(supernet, data, budget_bytes=budget)
 rows = space.sample_choices(np.random.default_rng(0), sum(sizes))

@@ -19,6 +19,7 @@ from nas.evaluation.population.trie import build_trie
 from nas.objectives import Objective
 from nas.search_spaces import Architecture
 from nas.supernets import MobileNetSupernet, Supernet
+from nas.task import ImageClassification
 from tests.contracts.supernet import randomise
 from tests.evaluation.population.chains import ChainSupernet, members, outputs_alone
 
@@ -113,7 +114,7 @@ def test_little_memory_changes_not_one_bit_and_costs_work() -> None:
 @pytest.mark.parametrize("weights", [GIB, 0])
 def test_who_is_in_a_population_changes_not_one_bit(weights: int) -> None:
     """Law 6 needs it, with maps as large as real ones, and without memory for prepared weights too."""
-    space = search_spaces.get("mobilenet", input_size=32, in_channels=3, num_classes=5, preset="small")
+    space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 5), preset="small")
     supernet = MobileNetSupernet(space, seed=0)
     randomise(supernet)
     x = torch.randn(CALIBRATION + SCORED, 3, 32, 32, generator=generator()).contiguous(

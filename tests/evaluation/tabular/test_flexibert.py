@@ -10,6 +10,7 @@ import pytest
 from nas.errors import DataError
 from nas.evaluation.tabular.flexibert import TASKS, flexibert_table
 from nas.search_spaces import FlexiBertSpace, get
+from nas.task import TextClassification
 
 FOLDER = os.environ.get("NAS_DATA_DIR")
 TABLE = "nas/flexibert_250.json"
@@ -19,7 +20,7 @@ real = pytest.mark.skipif(
 
 
 def space() -> FlexiBertSpace:
-    made = get("flexibert", input_size=128, in_channels=30_522, num_classes=2)
+    made = get("flexibert", task=TextClassification(128, 30_522, 2))
     assert isinstance(made, FlexiBertSpace)
     return made
 

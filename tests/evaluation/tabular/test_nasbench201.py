@@ -9,6 +9,7 @@ import pytest
 from nas.errors import DataError
 from nas.evaluation.tabular.nasbench201 import nasbench201_table
 from nas.search_spaces import NasBench201Space, get
+from nas.task import ImageClassification
 
 FOLDER = os.environ.get("NAS_DATA_DIR")
 TABLE = "nas/nb201_full.csv.xz"
@@ -18,7 +19,7 @@ real = pytest.mark.skipif(
 
 
 def space() -> NasBench201Space:
-    made = get("nasbench201", input_size=32, in_channels=3, num_classes=10)
+    made = get("nasbench201", task=ImageClassification(32, 3, 10))
     assert isinstance(made, NasBench201Space)
     return made
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ import torch
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import NasBench201Space, SearchSpace, from_json, get
 from nas.supernets import NasBench201
+from nas.task import ImageClassification, TextClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.macs import count_macs
 from tests.search_spaces.enumeration import members
 
-TASK = {"input_size": 8, "in_channels": 3, "num_classes": 5}
+TASK = ImageClassification(8, 3, 5)
 
 
 def tiny(**changes: Any) -> NasBench201Space:
-    space = get("nasbench201", **(TASK | changes), preset="tiny")
+    space = get("nasbench201", task=replace(TASK, **changes), preset="tiny")
     assert isinstance(space, NasBench201Space)
     return space
 
@@ -32,12 +34,12 @@ class TestTiny(SearchSpaceContract):
 class TestFull(SearchSpaceContract):
     @pytest.fixture
     def space(self) -> SearchSpace:
-        return get("nasbench201", input_size=32, in_channels=3, num_classes=10)
+        return get("nasbench201", task=ImageClassification(32, 3, 10))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_costs_equal_those_counted_on_the_networks(channels: int) -> None:
-    space = tiny(in_channels=channels)
+    space = tiny(channels=channels)
     archs = [space.smallest(), space.largest()]
     archs += space.architectures(space.sample_choices(np.random.default_rng(0), 30))
     image = torch.zeros(1, channels, 8, 8)
@@ -54,14 +56,15 @@ def test_every_cell_is_a_member_once() -> None:
 
 
 def test_the_benchmarks_networks_are_the_default() -> None:
-    space = get("nasbench201", input_size=32, in_channels=3, num_classes=10)
+    space = get("nasbench201")
+    assert space.task == ImageClassification(32, 3, 10)
     assert (space.preset, space.channels, space.cells) == ("full", 16, 5)  # type: ignore[attr-defined]
     assert space.cost(space.largest()).params == 1_531_546  # all 3x3 convolutions: as the benchmark counts them
 
 
 def test_digests_are_pinned() -> None:
     assert tiny().smallest().digest == "2468d2fd4b1ede6d"
-    assert tiny().digest == "719120880e61d3a2"
+    assert tiny().digest == "0816f0b2526082a4"
 
 
 def broken(**changes: Any) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(config=3), "not the description"),
         (broken(config={"channels": "many", "cells": 1}), "not the description"),
         (broken(config={"channels": 0, "cells": 1}), "positive channels"),
-        (broken(num_classes=None), "not the description"),
+        (broken(task=None), "a task is a JSON object"),
     ],
 )
 def test_foreign_documents(document: Any, said: str) -> None:
@@ -87,8 +90,8 @@ def test_foreign_documents(document: Any, said: str) -> None:
 
 def test_tasks_it_cannot_take() -> None:
     with pytest.raises(UsageError, match="halves its images twice; 10 pixels"):
-        tiny(input_size=10)
-    with pytest.raises(UsageError, match="positive"):
-        tiny(in_channels=0)
+        tiny(size=10)
+    with pytest.raises(UsageError, match="is for ImageClassification, and these are texts"):
+        get("nasbench201", task=TextClassification(8, 100, 2))
     with pytest.raises(UnknownName, match="Did you mean 'full'"):
-        get("nasbench201", **TASK, preset="ful")
+        get("nasbench201", task=TASK, preset="ful")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nas.search_spaces import MobileNetSpace, get
+from nas.task import ImageClassification
 from tests.search_spaces.enumeration import members
 from tests.search_spaces.mobilenet.test_space import fixed_depths
 from tests.spaces import SPACES
@@ -19,7 +20,7 @@ def check(space: MobileNetSpace, rows: np.ndarray) -> None:
 
 @pytest.mark.parametrize("preset", ["tiny", "small", "ofa", "bignas"])
 def test_presets_cost_what_their_plans_cost(preset: str) -> None:
-    space = get("mobilenet", input_size=64, in_channels=3, num_classes=7, preset=preset)
+    space = get("mobilenet", task=ImageClassification(64, 3, 7), preset=preset)
     check(space, space.sample_choices(np.random.default_rng(0), 60))
 
 

@@ -10,6 +10,7 @@ import pytest
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import MobileNetSpace, SearchSpace, from_json, get
 from nas.search_spaces.mobilenet.config import StageSpec, shortcut
+from nas.task import ImageClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.search_spaces.enumeration import members
 from tests.spaces import BASE, SPACES, space
@@ -85,21 +86,19 @@ class TestFixedDepths(MobileNetContract):
 class TestTiny(MobileNetContract):
     @pytest.fixture
     def space(self) -> SearchSpace:
-        return get("mobilenet", input_size=8, in_channels=1, num_classes=10)
+        return get("mobilenet", task=ImageClassification(8, 1, 10))
 
 
 def test_digests_are_pinned() -> None:
-    tiny = get("mobilenet", input_size=8, in_channels=1, num_classes=10)
-    assert tiny.digest == "9b97ff17e744119e"
+    tiny = get("mobilenet", task=ImageClassification(8, 1, 10))
+    assert tiny.digest == "3d03bc5a83b1443e"
     assert tiny.smallest().digest == "91902e632ada27fa"
     assert tiny.largest().digest == "26ea435fcbcf6c04"
 
 
 def test_the_task_belongs_to_the_digest() -> None:
-    task = {"input_size": 8, "in_channels": 1, "num_classes": 10}
-    digests = {get("mobilenet", **task | {k: v}).digest for k, v in (("in_channels", 3), ("num_classes", 9))}
-    digests |= {get("mobilenet", **task).digest, get("mobilenet", **task | {"input_size": 10}).digest}
-    assert len(digests) == 4
+    tasks = [(8, 1, 10), (8, 3, 10), (8, 1, 9), (10, 1, 10)]
+    assert len({get("mobilenet", task=ImageClassification(*task)).digest for task in tasks}) == 4
 
 
 @pytest.mark.parametrize("kind", SPACES)
@@ -115,7 +114,7 @@ def test_size_is_the_number_of_distinct_members(kind: str) -> None:
 
 def test_ofa_has_as_many_members_as_the_paper_counts() -> None:
     per_stage = 9**2 + 9**3 + 9**4
-    ofa = get("mobilenet", input_size=224, in_channels=3, num_classes=1000, preset="ofa")
+    ofa = get("mobilenet", task=ImageClassification(224, 3, 1000), preset="ofa")
     assert ofa.size == 4 * per_stage**5 == 4 * 7371**5 > 10**19
 
 
@@ -133,8 +132,12 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(config={}), "not the description"),
         (broken(config=3), "not the description"),
         (broken(config=[1, 2]), "not the description"),
-        (broken(num_classes="many"), "not the description"),
-        (broken(num_classes=0), "num_classes must be at least 1, got 0"),
+        (broken(task=3), "a task is a JSON object"),
+        (broken(task={"kind": "image"}), "unknown task 'image'"),
+        (broken(task={**broken()["task"], "classes": "many"}), "classes must be a positive integer"),
+        (broken(task={**broken()["task"], "classes": 0}), "classes must be a positive integer, got 0"),
+        (broken(task={"kind": "image_classification", "size": 8}), "exactly size, channels, classes"),
+        (broken(task={"kind": "text_classification", "length": 8, "vocabulary": 9, "classes": 2}), "is for Image"),
         (broken(config={**broken()["config"], "colour": 1}), "not the description"),
         (broken(config={**broken()["config"], "stages": [3]}), "not the description"),
         (broken(config={**broken()["config"], "stages": []}), "at least one stage"),
@@ -189,11 +192,11 @@ def test_resolutions_stay_inside_the_images() -> None:
 
 
 def test_unknown_spaces_and_presets_name_the_nearest() -> None:
-    task = {"input_size": 8, "in_channels": 1, "num_classes": 10}
+    task = ImageClassification(8, 1, 10)
     with pytest.raises(UnknownName, match="Did you mean 'mobilenet'"):
-        get("mobilenets", **task)
+        get("mobilenets", task=task)
     with pytest.raises(UnknownName, match="Did you mean 'tiny'"):
-        get("mobilenet", **task, preset="tny")
+        get("mobilenet", task=task, preset="tny")
 
 
 def test_shortcuts_depend_on_the_space_alone() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,22 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces import FlexiBertSpace, SearchSpace, from_json, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS, FlexiBertConfig
 from nas.supernets import FlexiBert
+from nas.task import TextClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.macs import count_macs
 from tests.search_spaces.enumeration import members
 
-TASK = {"input_size": 7, "in_channels": 50, "num_classes": 3}
+TASK = TextClassification(7, 50, 3)
 
 
 def tiny(**changes: Any) -> FlexiBertSpace:
-    space = get("flexibert", **(TASK | changes), preset="tiny")
+    space = get("flexibert", task=replace(TASK, **changes), preset="tiny")
     assert isinstance(space, FlexiBertSpace)
     return space
 
 
 def full() -> FlexiBertSpace:
-    space = get("flexibert", input_size=16, in_channels=300, num_classes=2)
+    space = get("flexibert", task=TextClassification(16, 300, 2))
     assert isinstance(space, FlexiBertSpace)
     return space
 
@@ -39,14 +41,14 @@ class TestTiny(SearchSpaceContract):
 class TestFull(SearchSpaceContract):
     @pytest.fixture
     def space(self) -> SearchSpace:
-        return get("flexibert", input_size=128, in_channels=30_522, num_classes=2)
+        return get("flexibert", task=TextClassification(128, 30_522, 2))
 
 
 @pytest.mark.parametrize("space", [tiny(), full()], ids=["tiny", "full"])
 def test_costs_equal_those_counted_on_the_networks(space: FlexiBertSpace) -> None:
     rows = space.sample_choices(np.random.default_rng(0), 30)
     costs, embedded = space.costs_of(rows), space.embedding_params_of(rows)
-    tokens = torch.zeros(1, space.input_size, dtype=torch.long)
+    tokens = torch.zeros(1, space.task.length, dtype=torch.long)
     seen = set()
     for i, arch in enumerate(space.architectures(rows)):
         network = FlexiBert(space, arch)
@@ -65,7 +67,7 @@ def test_every_operation_costs_what_it_has(operation: str) -> None:
         arch = space.from_genes(genes)
         network = FlexiBert(space, arch)
         assert space.cost(arch).params == sum(p.numel() for p in network.parameters())
-        assert space.cost(arch).macs == count_macs(network, torch.zeros(1, space.input_size, dtype=torch.long))
+        assert space.cost(arch).macs == count_macs(network, torch.zeros(1, space.task.length, dtype=torch.long))
 
 
 def test_size_is_the_number_of_distinct_members() -> None:
@@ -95,7 +97,7 @@ def test_the_table_has_the_default_choices() -> None:
 
 def test_digests_are_pinned() -> None:
     assert tiny().smallest().digest == "5b6a2c6c607e4f59"
-    assert tiny().digest == "1d2c547b313767d0"
+    assert tiny().digest == "9b2366db0fda7b79"
 
 
 def broken(**changes: Any) -> dict[str, Any]:
@@ -113,8 +115,8 @@ def configured(**changes: Any) -> dict[str, Any]:
         (broken(version=2), "version 1, the file has 2"),
         (broken(config={}), "not the description"),
         (broken(config=3), "not the description"),
-        (broken(num_classes="many"), "not the description"),
-        (broken(num_classes=0), "positive input_size"),
+        (broken(task={**broken()["task"], "vocabulary": 0}), "vocabulary must be a positive integer"),
+        (broken(task={**broken()["task"], "kind": "image_classification"}), "exactly size"),
         (configured(colour=[1, 2]), "not the description"),
         (configured(heads=3), "not the description"),
         (configured(heads="ab"), "heads must be at least two ascending positive integers"),
@@ -132,10 +134,10 @@ def test_foreign_documents(document: Any, said: str) -> None:
 
 def test_unknown_presets_name_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'full'"):
-        get("flexibert", **TASK, preset="ful")
+        get("flexibert", task=TASK, preset="ful")
 
 
 def test_the_task_and_the_choices_belong_to_the_digest() -> None:
     other = FlexiBertConfig((16, 32), (1, 2), (2, 4), (64, 96), (1, 3))
-    spaces = [tiny(), tiny(input_size=8), tiny(in_channels=51), tiny(num_classes=4)]
-    assert len({space.digest for space in [*spaces, FlexiBertSpace(other, **TASK, preset="tiny")]}) == 5
+    spaces = [tiny(), tiny(length=8), tiny(vocabulary=51), tiny(classes=4)]
+    assert len({space.digest for space in [*spaces, FlexiBertSpace(other, task=TASK, preset="tiny")]}) == 5

@@ -5,6 +5,7 @@ import torch
 
 from nas.search_spaces import get
 from nas.supernets import MobileNetSupernet, Supernet, calibrate
+from nas.task import ImageClassification
 from tests.contracts.supernet import SupernetContract, randomise
 from tests.spaces import SPACES
 
@@ -40,7 +41,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize(("size", "preset"), [(8, "tiny"), (28, "small"), (32, "small"), (32, "ofa"), (33, "bignas")])
 def test_presets_build_and_cost_what_they_say(size: int, preset: str) -> None:
-    space = get("mobilenet", input_size=size, in_channels=1, num_classes=10, preset=preset)
+    space = get("mobilenet", task=ImageClassification(size, 1, 10), preset=preset)
     supernet = MobileNetSupernet(space, seed=0)
     x = torch.randn(2, 1, size, size, generator=torch.Generator().manual_seed(0))
     for arch in (space.smallest(), space.largest()):

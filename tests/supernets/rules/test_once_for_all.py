@@ -8,13 +8,14 @@ import torch
 from nas.search_spaces import get
 from nas.supernets import MobileNetSupernet
 from nas.supernets.rules import once_for_all
+from nas.task import ImageClassification
 from nas.training import Slot
 from nas.training.losses import label_loss, soft_loss
 from tests.spaces import BASE, SPACES, space
 
 
 def test_phases_open_one_dimension_after_the_other() -> None:
-    full = get("mobilenet", input_size=32, in_channels=3, num_classes=10)
+    full = get("mobilenet", task=ImageClassification(32, 3, 10))
     phases = once_for_all.phases(full)
     assert [phase.name for phase in phases] == [
         "largest", "elastic kernel", "elastic depth 1", "elastic depth 2", "elastic width 1", "elastic width 2",
