@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nas.data.dataset import SPLITS, Dataset
 from nas.data.images import cifar10, digits, folder, mnist, npz
 from nas.data.images.augment import augment
-from nas.data.images.image_data import SPLITS, ImageData, Preprocessing, Split
+from nas.data.images.image_data import ImageData, Preprocessing, Split
 from nas.data.images.source import Source
 from nas.data.images.splits import divide
 from nas.errors import UnknownName
 
-__all__ = ["SOURCES", "SPLITS", "ImageData", "Preprocessing", "Split", "augment", "load"]
+__all__ = ["SOURCES", "SPLITS", "Dataset", "ImageData", "Preprocessing", "Split", "augment", "load"]
 
 # What stands before the colon of a spec, and what reads the rest of it.
 SOURCES: dict[str, Callable[[str], Source]] = {

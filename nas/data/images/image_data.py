@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nas.errors import CheckpointError, DataError, UnknownName
+from nas.data.dataset import SPLITS, Dataset, SplitName, check_split
+from nas.data.images.augment import augment
+from nas.errors import CheckpointError, DataError
 from nas.task import ImageClassification
-
-SplitName = Literal["train", "calibration", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "calibration", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +110,7 @@ class Preprocessing:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageData:
+class ImageData(Dataset):
     """A data set, whole in memory.
 
     Args:
@@ -156,9 +155,36 @@ class ImageData:
             "validation": self.validation,
             "test": self.test,
         }
-        if name not in named:
-            raise UnknownName("split", name, SPLITS)
+        check_split(name)
         return named[name]
+
+    def size(self, split: SplitName) -> int:
+        """See `Dataset`."""
+        return len(self.split(split))
+
+    def batch(
+        self,
+        split: SplitName,
+        rows: Sequence[int] | Tensor | slice,
+        *,
+        generator: torch.Generator | None = None,
+        part: slice = slice(None),
+        device: torch.device | str = "cpu",
+    ) -> tuple[Tensor, Tensor]:
+        """Normalised images float32 [B, C, H, W], channels last, and labels int64 [B]; see `Dataset`."""
+        held = self.split(split)
+        chosen = rows if isinstance(rows, slice) else torch.as_tensor(rows)
+        images, labels = held.images[chosen], held.labels[chosen]
+        if generator is None:
+            images = images[part]
+        else:
+            images = augment(images, flip=self.flip, padding=self.padding, generator=generator, part=part)
+        x = self.preprocessing.normalise(images.to(device, non_blocking=True))
+        return x.contiguous(memory_format=torch.channels_last), labels[part].to(device)
+
+    def describe(self) -> dict[str, Any]:
+        """Normalisation and class names."""
+        return self.preprocessing.to_json()
 
     @cached_property
     def digest(self) -> str:
