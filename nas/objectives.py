@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Literal, cast
 
@@ -53,6 +53,11 @@ class Metric:
     def axis(self) -> str:
         """The label with its unit, as beside an axis."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def on_test(self) -> Metric:
+        """The same on the test split, which no search sees."""
+        label, column = self.label.removeprefix("validation "), self.column.split()[-1]
+        return replace(self, name=TEST_PREFIX + self.name, label=f"test {label}", column=f"test {column}")
 
     def text(self, value: float) -> str:
         """A recorded value for people: counts as 812k, what has a factor to two places, others to four digits."""

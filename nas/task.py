@@ -8,9 +8,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from nas.errors import UnknownName, UsageError
+from nas.objectives import Metric
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+
+ACCURACY = Metric("accuracy", "max", label="validation accuracy", unit="%", factor=100.0, column="acc. %")
+LOSS = Metric("loss", "min", label="validation loss", unit="nats", detail=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Task(ABC):
 
     kind: ClassVar[str]
     measures: ClassVar[tuple[str, ...]]  # names of the columns of `measure`
+    metrics: ClassVar[tuple[Metric, ...]]  # what `to_scores` gives; on the test split see `Metric.on_test`
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -135,6 +141,7 @@ class Classification(Task, ABC):
     __slots__ = ()
 
     measures: ClassVar[tuple[str, ...]] = ("accuracy", "loss")
+    metrics: ClassVar[tuple[Metric, ...]] = (ACCURACY, LOSS)
     classes: int
 
     @property

@@ -37,6 +37,7 @@ EXTRA = {
     "ledger": {"__init__"},
     "evaluation": {"supernets", "proxies"},
     "exporting": {"supernets"},
+    "task": {"objectives"},
 }
 ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
 HEAVY = ("torch", "optuna", "pandas", "ray", "triton")

@@ -19,6 +19,11 @@ class TestMetric:
         assert (Metric("speed", "max").label, Metric("speed", "max").column) == ("speed", "speed")
         assert (Metric("speed", "max").axis, SPEED.axis) == ("speed", "frames (1/s)")
 
+    def test_on_the_test_split(self) -> None:
+        metric = DECLARED["accuracy"].on_test()
+        assert (metric.axis, metric.column, metric.text(0.5)) == ("test accuracy (%)", "test %", "50.00")
+        assert metric == DECLARED["test_accuracy"]
+
     def test_a_name_is_one_word(self) -> None:
         with pytest.raises(UsageError, match="'a b'"):
             Metric("a b", "max")

@@ -89,3 +89,4 @@ def test_means_and_standard_errors_of_measures_are_the_metrics() -> None:
     assert metrics["loss"] == pytest.approx(loss.mean().item())
     assert metrics["loss_se"] == pytest.approx(loss.std().item() / math.sqrt(40))
     assert IMAGES.summary([1.0, 0.5], [1.0, 0.25], 1)["accuracy_se"] == 0.0
+    assert {metric.name for metric in IMAGES.metrics} == {name for name in metrics if not name.endswith("_se")}

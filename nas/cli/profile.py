@@ -98,8 +98,8 @@ def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: 
     from rich import box
     from rich.table import Table
 
-    from nas.evaluation.metrics import ACCURACY
     from nas.search_spaces.metrics import MACS, PARAMS
+    from nas.task import ACCURACY
 
     where = f"{device}, batch {batch}" + ("" if threads is None else f", {threads} threads")
     table = Table(

@@ -115,8 +115,9 @@ def _human(
     directory: Path, shown: list[str], columns: dict[str, NDArray[np.float64]], accuracy: NDArray[np.float64] | None,
     agreements: dict[str, Agreement], seconds: dict[str, float],
 ) -> list[Any]:  # fmt: skip
-    from nas.evaluation.metrics import ACCURACY, DECLARED
+    from nas.evaluation.metrics import DECLARED
     from nas.reports.proxies import agreement_table, draw_scatter, scores_table
+    from nas.task import ACCURACY
 
     part = {name: columns[name] for name in shown}
     if accuracy is None:

@@ -189,10 +189,10 @@ def check_measured(goals: Sequence[Objective | Constraint]) -> None:
         UnknownName: Names the nearest one that it does.
     """
     from nas.evaluation.latency import LATENCY
-    from nas.evaluation.metrics import VALIDATION
+    from nas.evaluation.metrics import TASK_METRICS
     from nas.search_spaces import COSTS
 
-    measured = [metric.name for metric in (*VALIDATION, LATENCY, *COSTS)]
+    measured = [metric.name for metric in (*TASK_METRICS, LATENCY, *COSTS)]
     for goal in goals:
         if goal.metric not in measured:
             raise UnknownName("metric of a search", goal.metric, measured)

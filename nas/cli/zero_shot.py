@@ -43,12 +43,13 @@ def check_goals(goals: Sequence[Objective | Constraint], table: Path | None) -> 
         UsageError: Accuracy beside proxies, without a table.
     """
     from nas.evaluation.latency import LATENCY
-    from nas.evaluation.metrics import ACCURACY, VALIDATION
+    from nas.evaluation.metrics import TASK_METRICS
     from nas.proxies import SCORES
     from nas.search_spaces import COST_NAMES
+    from nas.task import ACCURACY
 
     known = (*SCORES, *COST_NAMES, *((ACCURACY.name,) if table is not None else ()))
-    trained = [metric.name for metric in (*VALIDATION, LATENCY)]
+    trained = [metric.name for metric in (*TASK_METRICS, LATENCY)]
     for goal in goals:
         if goal.metric in trained and goal.metric not in known:
             if table is not None:
@@ -209,10 +210,11 @@ def report_untrained(
 ) -> None:  # fmt: skip
     """Write search.json and front.png, print the front."""
     from nas.cli import runs
-    from nas.evaluation.metrics import ACCURACY, DECLARED, TEST_ACCURACY
+    from nas.evaluation.metrics import DECLARED
     from nas.reports.document import search_document
     from nas.reports.front_picture import draw_front
     from nas.reports.front_table import front_table
+    from nas.task import ACCURACY
 
     tested = {trial.number: trial for trial in front}
     trials = [tested.get(trial.number, trial) for trial in result.trials]
@@ -225,10 +227,9 @@ def report_untrained(
     write_json(directory / runs.SEARCH, document)
     best = document["best"]
     said = "never trained"
-    if TEST_ACCURACY.name in best["metrics"]:
-        said = f"{best['metrics'][TEST_ACCURACY.name]:.2%} of test images right, says the table"
-    elif ACCURACY.name in best["metrics"]:
-        said = f"accuracy {best['metrics'][ACCURACY.name]:.2%}, says the table"
+    for metric in (ACCURACY, ACCURACY.on_test()):
+        if metric.name in best["metrics"]:
+            said = f"{metric.label} {metric.text(best['metrics'][metric.name])} {metric.unit}, says the table"
     lines: list[Any] = [
         front_table(front, objectives, constraints, metrics=DECLARED, limit=SHOWN),
         f"best {best['digest']}: {said}",

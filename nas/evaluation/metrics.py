@@ -10,14 +10,9 @@ from nas.evaluation.latency import LATENCY
 from nas.evaluation.tabular.flexibert import GLUE
 from nas.objectives import Metric
 from nas.search_spaces import COSTS
+from nas.task import TASKS
 
-ACCURACY = Metric("accuracy", "max", label="validation accuracy", unit="%", factor=100.0, column="acc. %")
-LOSS = Metric("loss", "min", label="validation loss", unit="nats", detail=True)
-TEST_ACCURACY = Metric("test_accuracy", "max", label="test accuracy", unit="%", factor=100.0, column="test %")
-TEST_LOSS = Metric("test_loss", "min", label="test loss", unit="nats", detail=True)
-
-VALIDATION = (ACCURACY, LOSS)  # what examples of the validation split decide
-TEST = (TEST_ACCURACY, TEST_LOSS)
+TASK_METRICS = tuple(dict.fromkeys(metric for task in TASKS.values() for metric in task.metrics))
 
 
 @final
@@ -55,4 +50,5 @@ class DeclaredMetrics(Mapping[str, Metric]):
         return len(self._names)
 
 
-DECLARED: Final = DeclaredMetrics((ACCURACY, TEST_ACCURACY, LOSS, TEST_LOSS, *COSTS, LATENCY, *GLUE))
+_ON_SPLITS = tuple(split for metric in TASK_METRICS for split in (metric, metric.on_test()))
+DECLARED: Final = DeclaredMetrics((*_ON_SPLITS, *COSTS, LATENCY, *GLUE))

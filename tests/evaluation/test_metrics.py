@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from nas.errors import UsageError
-from nas.evaluation.metrics import DECLARED, TEST, VALIDATION
+from nas.evaluation.metrics import DECLARED, TASK_METRICS
 from nas.proxies import PROXIES
 from nas.search_spaces import COSTS
 
 
 def test_names_are_those_of_the_metrics() -> None:
     assert all(metric.name == name for name, metric in DECLARED.items())
-    assert {*VALIDATION, *TEST, *COSTS} <= {*DECLARED.values()}
+    assert {*TASK_METRICS, *COSTS} <= {*DECLARED.values()}
+    assert {metric.on_test().name for metric in TASK_METRICS} <= {*DECLARED}
     assert {*PROXIES} <= {*DECLARED}
     assert len(DECLARED) == len({*DECLARED})
 

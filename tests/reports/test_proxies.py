@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from nas.errors import UsageError
-from nas.evaluation.metrics import ACCURACY, DECLARED
+from nas.evaluation.metrics import DECLARED
 from nas.objectives import Metric
 from nas.proxies import agreement
 from nas.reports.proxies import agreement_table, draw_scatter, scores_table
+from nas.task import ACCURACY
 from tests.reports.trials import rendered
 
 RNG = np.random.default_rng(0)

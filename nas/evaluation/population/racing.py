@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.errors import UsageError
-from nas.evaluation.metrics import VALIDATION
+from nas.evaluation.metrics import TASK_METRICS
 from nas.evaluation.population.scores import Scores
 from nas.objectives import Metric, Objective
 from nas.search_spaces import COSTS
@@ -44,11 +44,11 @@ class Racing:
     rounds: int = 8
 
     def __post_init__(self) -> None:
-        known = {metric.name: metric for metric in (*VALIDATION, *COSTS)}
+        known = {metric.name: metric for metric in (*TASK_METRICS, *COSTS)}
         for objective in self.objectives:
             if objective.metric not in known:
                 raise UsageError(
-                    f"racing cannot judge by {objective.metric!r}; use {_names(VALIDATION)}, with {_names(COSTS)}, "
+                    f"racing cannot judge by {objective.metric!r}; use {_names(TASK_METRICS)}, with {_names(COSTS)}, "
                     "or leave racing out"
                 )
             direction = known[objective.metric].direction
@@ -56,7 +56,7 @@ class Racing:
                 raise UsageError(f"racing cannot run {objective}; it looks for {direction}:{objective.metric}")
         if len(_decided_by_images(self.objectives)) != 1:
             raise UsageError(
-                f"racing needs exactly one objective that images decide, {_names(VALIDATION)}, got "
+                f"racing needs exactly one objective that images decide, {_names(TASK_METRICS)}, got "
                 f"{', '.join(map(str, self.objectives))}; change the objectives, or leave racing out"
             )
         if self.keep < 1 or self.rounds < 2 or not 0.5 < self.confidence < 1:
@@ -107,7 +107,7 @@ class Racing:
 
 
 def _decided_by_images(objectives: Sequence[Objective]) -> list[str]:
-    names = [metric.name for metric in VALIDATION]
+    names = [metric.name for metric in TASK_METRICS]
     return [objective.metric for objective in objectives if objective.metric in names]
 
 
