@@ -9,7 +9,7 @@ What was shortened, so that five repetitions take less than 45 minutes on two co
 
 * `population_evaluation`: side `all`. The supernet has seen 2,000 images once, not 20,000 four times; `random` has 60
   architectures, not 200; `evolution` has 4 generations of 40, not 20 of 50, recorded once by the side before and shown
-  to both. Accuracies are compared: `same_answers`.
+  to both. Both jobs run in one process, which reads the images once. Accuracies are compared: `same_answers`.
 * `overhead`: 5 rounds, not 9; one repetition of the script in each of ours. Also as multiples of the plain networks.
 * `ray_pool`: its overhead as it is; one worker, and two, with 16 architectures, not 64.
 * `proxy_speed`: our sides alone (the batched pass of GradSign, the eleven classic proxies together, streamed W-PCA), of
@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shutil
 import tempfile
 import time
@@ -133,8 +134,11 @@ def pair(sides: Sides, part: str, repetition: int, settings: Mapping[str, int]) 
     """Both sides, one after the other, the order by the repetition."""
     these = {**settings, "repetition": repetition}
     turns = [("before", sides.before), ("after", sides.after)]
-    found = {name: run(of, part, these) for name, of in (turns if repetition % 2 == 0 else reversed(turns))}
+    found: dict[str, Any] = {
+        name: run(of, part, these) for name, of in (turns if repetition % 2 == 0 else reversed(turns))
+    }
     answers = [found[name].pop("answers", None) for name in ("before", "after")]
+    found["load_average"] = os.getloadavg()[1]  # of the last five minutes, to tell a quiet machine from a busy one
     return found | ({} if answers[0] is None else {"same_answers": answers[0] == answers[1]})
 
 
@@ -152,7 +156,7 @@ def measured(
             }  # fmt: skip
             values = rows.finished(RUNS, key) if keep and sides.fixed else None
             if values is None:
-                if part.startswith("population") and not prepared:
+                if part == "population_evaluation" and not prepared:
                     sides.prepare(settings)
                     prepared = True
                 began = time.perf_counter()

@@ -1,8 +1,8 @@
 """One side of `benchmarks.before_after`, in a process of its own; prints one line of JSON, names with seconds.
 
 The driver puts this file into a copy of each checkout, so that `benchmarks` and `nas` are that checkout's own. It uses
-only functions and constants that the benchmarks had before the one house; each import is inside the function that
-needs it, so that one benchmark that cannot be imported does not stop the others.
+only names that the benchmarks had before the one house (`USED`) and sets some of them anew, to shorten a job or to
+leave other sides out; a benchmark is imported when it is measured, so that a broken one does not stop the others.
 """
 
 from __future__ import annotations
@@ -11,43 +11,66 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 Seconds = dict[str, Any]
+# What is used of each benchmark, and has to stay there under these names.
+USED = {
+    "population_evaluation": (
+        "EPOCHS", "IMAGES", "GENERATIONS", "POPULATION", "RANDOM", "DATA", "trained", "evolution_job", "run_side",
+    ),
+    "overhead": ("report", "sandwich", "forward"),
+    "ray_pool": ("members", "overhead", "scaling"),
+    "proxy_speed": (
+        "CLASSIC", "timed", "gradsign", "vpca", "by_svd", "one_by_one_score", "authors_way", "peak_bytes",
+        "gradsign_rows", "classic_rows", "wpca_rows",
+    ),
+}  # fmt: skip
+
+
+def benchmark(name: str) -> Any:
+    """The checkout's own benchmark.
+
+    Raises:
+        SystemExit: A name that is used here is not there any more.
+    """
+    module = import_module(f"benchmarks.{name}")
+    if missing := [used for used in USED[name] if used not in vars(module)]:
+        raise SystemExit(f"benchmarks/{name}.py has no {', '.join(missing)}, which before_after_side.py uses")
+    return module
 
 
 def prepare(settings: Mapping[str, int]) -> Seconds:
     """The supernet of `population_evaluation`, briefly trained, and its evolution job, recorded where there is none."""
-    import nas.data
-    from benchmarks import population_evaluation as b
-
+    b = benchmark("population_evaluation")
     b.EPOCHS, b.IMAGES = 1, settings["train_images"]
     b.GENERATIONS, b.POPULATION = settings["generations"], settings["population"]
     supernet = b.trained()
-    b.evolution_job(supernet.space, supernet, nas.data.load(b.DATA, train_images=b.IMAGES))
+    b.evolution_job(supernet.space, supernet, import_module("nas.data").load(b.DATA, train_images=b.IMAGES))
     return {}
 
 
-def population(settings: Mapping[str, int], *, job: str) -> Seconds:
-    """Our side alone, `all`, of one job; its accuracies too, which both sides must share."""
-    from benchmarks import population_evaluation as b
-
+def population(settings: Mapping[str, int]) -> Seconds:
+    """Our side alone, `all`, of both jobs; its accuracies too, which both sides must share."""
+    b, data = benchmark("population_evaluation"), import_module("nas.data")
     b.RANDOM = settings["random"]
-    found = b.run_side(job, "all")
-    return {f"population_evaluation: {job}": found["wall_s"], "answers": found["accuracy"]}
+    data.load = cache(data.load)  # reading the images would take longer than a job
+    found = {job: b.run_side(job, "all") for job in ("random", "evolution")}
+    seconds = {f"population_evaluation: {job}": run["wall_s"] for job, run in found.items()}
+    return seconds | {"answers": [run["accuracy"] for run in found.values()]}
 
 
 def overhead(settings: Mapping[str, int]) -> Seconds:
     """Shared weights: geometric means over members, in seconds and as multiples of plain networks."""
-    from benchmarks import overhead as b
-
+    b = benchmark("overhead")
     kept: dict[str, list[Mapping[str, float]]] = {}
 
     def keep(key: Mapping[str, Any], found: Mapping[str, float], device: str) -> None:
         kept.setdefault(f"overhead: {str(key['what']).split()[0]} {key['preset']}", []).append(found)
 
-    b.report = keep  # type: ignore[assignment]
+    b.report = keep
     for preset, size in (("tiny", 8), ("small", 32)):
         b.sandwich(preset, size, "cpu", settings["repetition"], settings["rounds"])
         b.forward(preset, size, "cpu", settings["repetition"], settings["rounds"])
@@ -69,8 +92,7 @@ def _times_plain(found: Mapping[str, float]) -> float:
 
 def ray_pool(settings: Mapping[str, int]) -> Seconds:
     """What a pool costs an architecture, and what one and two workers take for the same architectures."""
-    from benchmarks import ray_pool as b
-
+    b = benchmark("ray_pool")
     pool = b.overhead(b.members(settings["free_architectures"], 0))
     rate = b.scaling(b.members(settings["pool_architectures"], settings["repetition"]), settings["repetition"])
     return {
@@ -83,8 +105,7 @@ def ray_pool(settings: Mapping[str, int]) -> Seconds:
 
 def proxy_speed(settings: Mapping[str, int]) -> Seconds:
     """Our sides alone; those that they are compared with do nothing. Geometric means over networks."""
-    from benchmarks import proxy_speed as b
-
+    b = benchmark("proxy_speed")
     kept: dict[str, list[float]] = {"gradsign": [], "classic": [], "wpca": []}
     measure, streamed = b.timed, b.vpca
 
@@ -119,8 +140,7 @@ def proxy_speed(settings: Mapping[str, int]) -> Seconds:
 
 PARTS: dict[str, Callable[[Mapping[str, int]], Seconds]] = {
     "prepare": prepare,
-    "population random": partial(population, job="random"),
-    "population evolution": partial(population, job="evolution"),
+    "population_evaluation": population,
     "overhead": overhead,
     "ray_pool": ray_pool,
     "proxy_speed": proxy_speed,

@@ -1,8 +1,8 @@
 """What installing takes: seconds, packages and bytes of a fresh environment, for one checkout or several.
 
 Each checkout is copied, so that nothing is built inside it, and installed into a new environment without pip's cache;
-torch is held by the checkout's constraints.txt. Seconds include the download, so they say something about the network
-too; `largest` names the folders that take the most.
+torch is held by the checkout's constraints.txt. Seconds include the download and depend on what else runs
+(`load_average`, of the last five minutes), so measure sides in one call; `largest` names the biggest folders.
 
     python -m benchmarks.installation before=../before after=.
     python -m benchmarks.installation after=. --extras all
@@ -67,6 +67,7 @@ def measured(of: Checkout, extras: str) -> dict[str, Any]:
         most = sorted(inside.items(), key=lambda entry: -entry[1])[:SHOWN]
         return {
             "wall_s": seconds, "packages": len(names), "bytes": size(packages) - before, "largest": dict(most),
+            "load_average": os.getloadavg()[1],
         }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks import before_after, installation, lines, unchanged, unchanged_items
+from benchmarks import before_after, before_after_side, installation, lines, unchanged, unchanged_items
 from benchmarks.checkouts import checkout, chosen
 
 TRIAL = {"genes": {"depth": 2}, "metrics": {"accuracy": (0.5).hex(), "loss": (1.25).hex()}}
@@ -100,6 +100,13 @@ def test_a_difference_with_a_reason_is_not_wrong_and_a_failure_says_why() -> Non
 def test_expected_differences_and_the_parts_of_a_side_exist() -> None:
     assert unchanged.EXPECTED.keys() <= unchanged_items.ITEMS.keys()
     assert before_after.SETTINGS.keys() == before_after.TINY.keys()
+
+
+@pytest.mark.parametrize("name", before_after_side.USED)
+def test_benchmarks_have_what_a_side_uses(name: str) -> None:
+    if name == "ray_pool":
+        pytest.importorskip("ray", reason="its pool is Ray's")
+    before_after_side.benchmark(name)
 
 
 def test_items_are_chosen_by_how_they_begin(tmp_path: Path) -> None:
