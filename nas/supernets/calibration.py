@@ -31,7 +31,7 @@ def calibrate(
     """Statistics of each architecture, one pass over the images each.
 
     While measuring, every batch norm uses its own batch; pooled means and variances are returned.
-    Nothing of the supernet changes.
+    Nothing of the supernet changes. One without batch norms needs no pass: its statistics are empty.
 
     Args:
         supernet: The shared weights.
@@ -42,6 +42,10 @@ def calibrate(
     Raises:
         UsageError: Fewer than two images, batches of fewer than two, or an architecture of another space.
     """
+    if not supernet.has_batch_norms:
+        for arch in archs:
+            supernet.space.require(arch)
+        return [Statistics({}, 0) for _ in archs]
     if len(images) < 2:
         raise UsageError(f"calibration needs at least 2 images, got {len(images)}")
     batch_size = calibration_batch(supernet) if batch_size is None else batch_size

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import final
 
 from torch import Tensor, nn
 
 from nas.errors import UsageError
 from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, SearchSpace
+from nas.supernets.groups import ChannelGroup
 from nas.supernets.statistics import Statistics
-from nas.supernets.steps import Context, Regularisation, Step, by_batch, by_statistics, composed
+from nas.supernets.steps import Context, NormLayer, Regularisation, Step, by_batch, by_statistics, composed
 
 
 class Supernet(nn.Module, ABC):
-    """Shared weights of every architecture of a space; an architecture is an argument, never a state."""
+    """Shared weights of every architecture of a space; an architecture is an argument, never a state.
+
+    A supernet states its steps, its mixture and how to extract. Where it has channels that can be sorted, residual
+    branches or parameters that should not decay, it declares them: training rules know no family.
+    """
 
     space: SearchSpace
+
+    # What a supernet states.
 
     @abstractmethod
     def steps(self, arch: Architecture) -> list[Step]:
@@ -39,6 +47,31 @@ class Supernet(nn.Module, ABC):
             statistics: Its batch-norm statistics; without them the network's own are untrained.
         """
 
+    # What it may declare.
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """Channels that several parameters share, in the order in which sorting goes through them."""
+        return ()
+
+    @property
+    def residual_scales(self) -> tuple[str, ...]:
+        """Parameters that scale a residual branch: where they are 0, the block around it is the identity."""
+        return ()
+
+    @property
+    def no_weight_decay(self) -> tuple[str, ...]:
+        """Matrices that weight decay would pull away from where they belong; vectors never decay."""
+        return ()
+
+    # What follows.
+
+    @final
+    @property
+    def has_batch_norms(self) -> bool:
+        """Whether architectures need statistics in eval mode; without batch norms calibrating them costs nothing."""
+        return any(isinstance(module, NormLayer) for module in self.modules())
+
     def forward(
         self,
         x: Tensor,
@@ -52,7 +85,8 @@ class Supernet(nn.Module, ABC):
         Args:
             x: Normalised images [B, C, H, W], of the space's input size.
             arch: A member of the space, or a mixture of its members (training mode only).
-            statistics: Batch-norm statistics of `arch`; needed in eval mode, unused in training mode.
+            statistics: Batch-norm statistics of `arch`; needed in eval mode where there are batch norms, unused in
+                training mode.
             regularisation: Dropout and drop-connect for this pass; training mode only.
 
         Returns:
@@ -71,8 +105,8 @@ class Supernet(nn.Module, ABC):
             context = Context(by_batch, regularisation)
         elif regularisation is not None:
             raise UsageError("regularisation is for training; put the supernet in training mode, or leave it out")
-        elif statistics is None:
+        elif statistics is None and self.has_batch_norms:
             raise UsageError("in eval mode a supernet needs statistics=...; get them from nas.supernets.calibrate")
         else:
-            context = Context(by_statistics(statistics))
+            context = Context(by_statistics(Statistics({}, 0) if statistics is None else statistics))
         return composed(self.steps(arch), x, context)

@@ -91,7 +91,7 @@ def train(
     trainer = Trainer(
         supernet, forward, supernet.space, data, chosen, settings,
         directory=directory, identity={"space": supernet.space.digest}, group=group, diverse=diverse,
-        checkpoint_s=checkpoint_s,
+        checkpoint_s=checkpoint_s, no_weight_decay=supernet.no_weight_decay,
     )  # fmt: skip
     trainer.run(resume=resume, progress=progress)
 

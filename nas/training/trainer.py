@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +130,7 @@ class Trainer:
         diverse: Whether each process draws `random` sub-networks of its own, for more of them a step; what is trained
             then depends on the number of processes, and a resumed run needs as many.
         checkpoint_s: Seconds between checkpoints; None is ten, or more where writing them takes long.
+        no_weight_decay: Names of parameters that do not decay, besides norms and biases.
 
     Raises:
         UsageError: A batch does not divide into equal shares.
@@ -149,11 +150,14 @@ class Trainer:
         group: Group = ALONE,
         diverse: bool = False,
         checkpoint_s: float | None = None,
+        no_weight_decay: Collection[str] = (),
     ) -> None:
         check_shares(min(settings.batch_size, len(data.train.labels)), group.size)
         self._forward, self._space, self._data, self._rule, self._settings = forward, space, data, rule, settings
         self._network = network.to(settings.device)
-        self._optimiser = sgd(self._network, learning_rate=settings.learning_rate, weight_decay=rule.weight_decay)
+        self._optimiser = sgd(
+            self._network, learning_rate=settings.learning_rate, weight_decay=rule.weight_decay, exempt=no_weight_decay
+        )
         self._path = directory / CHECKPOINT if directory else None
         self._batches = max(1, len(data.train.labels) // settings.batch_size)
         self._steps = settings.epochs * self._batches

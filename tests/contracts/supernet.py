@@ -23,11 +23,11 @@ PROPERTY = settings(
 seeds = st.integers(0, 2**32 - 1)
 
 
-def randomise(network: nn.Module, seed: int = 7) -> None:
-    """Give every parameter a value that a wrong slice would show; kernel transforms stay as they are."""
+def randomise(supernet: Supernet, seed: int = 7) -> None:
+    """Give every parameter a value that a wrong slice would show; what does not decay stays as it is."""
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in network.named_parameters():
-        if ".transforms." in name:
+    for name, parameter in supernet.named_parameters():
+        if name in supernet.no_weight_decay:
             continue
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.data = 0.9 * parameter.data + (0.3 if parameter.ndim < 2 else 0.1) * noise

@@ -98,6 +98,6 @@ def images() -> ImageData:
 
 def branches_trainer(network: Branches, rule: str, group: Group, *, epochs: int = 5) -> Trainer:
     """Four steps an epoch, with weight decay and dropout that would show on the wrong weights or images."""
-    strict = replace(RULES[rule], weight_decay=0.05, dropout=0.3)
+    strict = replace(RULES[rule], weight_decay=0.05, dropout=0.3, initialise=None)  # it is no supernet
     settings = Settings(epochs, 32, 0.1, seed=3)
     return Trainer(network, network, SPACE, images(), strict, settings, group=group)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from nas.networks import mobilenet as plain
 from nas.relaxation import Mixture
 from nas.search_spaces import Architecture, MobileNetSpace
 from nas.search_spaces.mobilenet.plan import NetworkPlan
+from nas.supernets.groups import ChannelGroup
 from nas.supernets.layers import (
     ElasticBatchNorm,
     ElasticConv2d,
@@ -18,6 +21,7 @@ from nas.supernets.layers import (
     initialise,
 )
 from nas.supernets.mobilenet.block import ElasticBlock
+from nas.supernets.mobilenet.groups import channel_groups
 from nas.supernets.mobilenet.mixture import forward_mixture
 from nas.supernets.statistics import Statistics
 from nas.supernets.steps import Context, State, Step
@@ -62,6 +66,27 @@ class MobileNetSupernet(Supernet):
         block = blocks[index]
         assert isinstance(block, ElasticBlock)
         return block
+
+    @property
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """See `channel_groups`."""
+        return channel_groups(self)
+
+    @property
+    def residual_scales(self) -> tuple[str, ...]:
+        """The last batch norm's scale of every block with a shortcut."""
+        return tuple(f"{at}.project_norm.weight" for at, block in self._blocks() if block.residual)
+
+    @property
+    def no_weight_decay(self) -> tuple[str, ...]:
+        """Kernel transforms: they start as identities, which leave the kernel as it is."""
+        return tuple(f"{at}.depthwise.transforms.{k}" for at, b in self._blocks() for k in b.depthwise.transforms)
+
+    def _blocks(self) -> Iterator[tuple[str, ElasticBlock]]:
+        """All blocks, with the beginning of their parameters' names."""
+        for s, spec in enumerate(self.space.config.stages):
+            for b in range(spec.depths[-1]):
+                yield f"stages.{s}.{b}", self.block(s, b)
 
     def steps(self, arch: Architecture) -> list[Step]:
         """Resize, stem, one to three steps a block, head."""

@@ -6,11 +6,12 @@ and no averaged weights.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from nas.search_spaces import SearchSpace
-from nas.supernets.mobilenet.block import ElasticBlock
 from nas.supernets.rules.samplers import Sandwich
+from nas.supernets.supernet import Supernet
 from nas.training import Phase, Slot, TrainingRule
 from nas.training.losses import label_loss, soft_loss, soft_targets
 from nas.training.schedules import exponential_with_constant_ending, warmed_up
@@ -30,11 +31,12 @@ class InPlaceDistillation:
         return soft_loss(logits, soft), soft
 
 
-def zero_last_gammas(network: nn.Module) -> None:
-    """Start every residual block as the identity: the scale of its last batch norm is 0."""
-    for block in network.modules():
-        if isinstance(block, ElasticBlock) and block.residual:
-            nn.init.zeros_(block.project_norm.weight)
+@torch.no_grad()
+def zero_init_residuals(network: nn.Module) -> None:
+    """Start every residual block as the identity (Goyal et al. 2017)."""
+    assert isinstance(network, Supernet)
+    for name in network.residual_scales:
+        network.get_parameter(name).zero_()
 
 
 def phases(space: SearchSpace) -> list[Phase]:
@@ -50,5 +52,5 @@ RULE = TrainingRule(
     weight_decay=1e-5,
     dropout=0.2,
     drop_connect=0.2,
-    initialise=zero_last_gammas,
+    initialise=zero_init_residuals,
 )

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from nas.search_spaces import SearchSpace
 from nas.supernets.calibration import calibrate
-from nas.supernets.mobilenet.sorting import sort_channels
-from nas.supernets.mobilenet.supernet import MobileNetSupernet
+from nas.supernets.groups import sort_channels
 from nas.supernets.rules.samplers import LargestNetwork, Opened, RandomNetworks
+from nas.supernets.supernet import Supernet
 from nas.training import Phase, Slot, SmoothedLabels, TrainingRule
 from nas.training.losses import label_loss, soft_loss
 from nas.training.schedules import cosine, warmed_up
@@ -39,15 +39,15 @@ class TeacherAndLabels:
 
 
 def sort_for_width(network: nn.Module, *, opened: Opened) -> None:
-    """Sort channels, keeping what the `opened` expansions and widths already use."""
-    assert isinstance(network, MobileNetSupernet)
-    used = {e for spec in network.space.config.stages for e in spec.expansions[-opened.expansion :]}
-    sort_channels(network, expansions=sorted(used), widths=opened.width)
+    """Sort channels, keeping what the `opened` choices already use."""
+    assert isinstance(network, Supernet)
+    lowest = opened.lowest(network.space).tolist()
+    sort_channels(network, network.groups, dict(zip(network.space.names, lowest, strict=True)))
 
 
 def frozen_largest(network: nn.Module, images: Tensor) -> nn.Module:
     """The largest network as it is now, as a plain network with calibrated statistics."""
-    assert isinstance(network, MobileNetSupernet)
+    assert isinstance(network, Supernet)
     largest = network.space.largest()
     return network.extract(largest, calibrate(network, [largest], images)[0])
 

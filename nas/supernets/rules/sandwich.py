@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nas.search_spaces import SearchSpace
-from nas.supernets.rules.bignas import zero_last_gammas
+from nas.supernets.rules.bignas import zero_init_residuals
 from nas.supernets.rules.samplers import Sandwich
 from nas.training import Phase, Slot, TrainingRule
 from nas.training.losses import label_loss, soft_loss, soft_targets
@@ -44,4 +44,4 @@ def phases(space: SearchSpace) -> list[Phase]:
     return [Phase("sandwich", 1.0, 1.0, warmed_up(cosine, 0.03), Sandwich(middle=2), LabelsAndLargest())]
 
 
-RULE = TrainingRule("sandwich", phases, learning_rate=0.6, weight_decay=1e-5, initialise=zero_last_gammas)
+RULE = TrainingRule("sandwich", phases, learning_rate=0.6, weight_decay=1e-5, initialise=zero_init_residuals)

@@ -66,7 +66,7 @@ def test_targets_carry_no_gradient() -> None:
 
 def test_zero_gamma_makes_residual_blocks_the_identity() -> None:
     supernet = MobileNetSupernet(SPACES["crop"], seed=0).train()
-    bignas.zero_last_gammas(supernet)
+    bignas.zero_init_residuals(supernet)
     last = supernet.space.plan(supernet.space.largest()).blocks[-1]
     assert last.shortcut == "identity"
     steps = supernet.steps(supernet.space.largest())
@@ -75,6 +75,6 @@ def test_zero_gamma_makes_residual_blocks_the_identity() -> None:
         torch.testing.assert_close(composed(steps[-4:-1], x, Context(by_batch)), x, rtol=0, atol=0)
     # Without shortcuts a block of zeros would let nothing through.
     plain = MobileNetSupernet(SPACES["learned"], seed=0)
-    bignas.zero_last_gammas(plain)
+    bignas.zero_init_residuals(plain)
     assert plain.block(1, 0).project_norm.weight.all()
     assert not plain.block(1, 1).project_norm.weight.any()
