@@ -59,9 +59,11 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, advice: str = "") -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        close = difflib.get_close_matches(name, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        others = f" Known: {', '.join(names)}" if len(names) <= LISTED else ""
+        others = f" Known: {', '.join(names)}" if 0 < len(names) <= LISTED else ""
+        if len(names) > LISTED and not close:
+            others = f" Known: {', '.join(names[:LISTED])} and {len(names) - LISTED} more"
         more = f"{'.' if others else ''} {advice}" if advice else ""
         super().__init__(f"unknown {kind} {name!r}.{hint}{others}{more}")
 

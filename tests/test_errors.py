@@ -46,7 +46,9 @@ def test_every_class_is_in_the_tree_and_has_its_exit_status() -> None:
 def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
     error = UnknownName("space", "mobilnet", {"mobilenet": 1, "cells": 2})
     assert str(error) == "unknown space 'mobilnet'. Did you mean 'mobilenet'? Known: cells, mobilenet"
-    assert "Did you mean" not in str(UnknownName("space", "x", []))
+    assert str(UnknownName("space", "x", ["mobilenet"])) == "unknown space 'x'. Known: mobilenet"
+    assert str(UnknownName("space", "x", [])) == "unknown space 'x'."
+    assert str(UnknownName("space", "x", map(str, range(10, 30)))).endswith(" 20, 21 and 8 more")
 
 
 @pytest.mark.parametrize(

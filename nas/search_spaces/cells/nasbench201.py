@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -9,7 +10,7 @@ from typing import Any, final
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
 from nas.search_spaces.gene import Gene
-from nas.search_spaces.reading import require_kind, task_of
+from nas.search_spaces.reading import read_description, require_kind
 from nas.search_spaces.space import SearchSpace
 from nas.task import ImageClassification, Task
 
@@ -122,14 +123,12 @@ class NasBench201Space(SearchSpace):
         Raises:
             UsageError: The document is of another form or version.
         """
-        if document.get("version") != cls.version:
-            raise UsageError(f"space {cls.name!r} has version {cls.version}, the file has {document.get('version')!r}")
-        try:
-            counts = {name: int(document["config"][name]) for name in ("channels", "cells")}
-            task = task_of(document, ImageClassification)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"not the description of a {cls.name} space: {error}") from None
-        return cls(**counts, task=task, preset=str(document.get("preset", "custom")))
+        counts, task, preset = read_description(cls, document, _counts_in, ImageClassification)
+        return cls(**counts, task=task, preset=preset)
+
+
+def _counts_in(document: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(document[name]) for name in ("channels", "cells")}
 
 
 def build(task: Task | None, preset: str | None) -> NasBench201Space:

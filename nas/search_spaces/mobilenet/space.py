@@ -11,14 +11,13 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any, final
 
-from nas.errors import UsageError
 from nas.search_spaces.architecture import Architecture
 from nas.search_spaces.cost_terms import CostTerm
 from nas.search_spaces.gene import Gene
 from nas.search_spaces.mobilenet.config import MobileNetConfig, StageSpec, block_plan, check
 from nas.search_spaces.mobilenet.costs import cost_terms
 from nas.search_spaces.mobilenet.plan import BlockPlan, NetworkPlan
-from nas.search_spaces.reading import task_of
+from nas.search_spaces.reading import read_description
 from nas.search_spaces.space import SearchSpace
 from nas.task import ImageClassification
 
@@ -119,16 +118,14 @@ class MobileNetSpace(SearchSpace):
         Raises:
             UsageError: The document is of another form or version.
         """
-        if document.get("version") != cls.version:
-            raise UsageError(f"space 'mobilenet' has version {cls.version}, the file has {document.get('version')!r}")
-        try:
-            config = dict(document["config"])
-            stages = tuple(StageSpec(**{k: _tuples(v) for k, v in s.items()}) for s in config.pop("stages"))
-            built = MobileNetConfig(stages=stages, **{k: _tuples(v) for k, v in config.items()})
-            task = task_of(document, ImageClassification)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"not the description of a mobilenet space: {error}") from None
-        return cls(built, task=task, preset=str(document.get("preset", "custom")))
+        config, task, preset = read_description(cls, document, _config_in, ImageClassification)
+        return cls(config, task=task, preset=preset)
+
+
+def _config_in(document: Mapping[str, Any]) -> MobileNetConfig:
+    fields = {name: _tuples(value) for name, value in document.items() if name != "stages"}
+    stages = (StageSpec(**{name: _tuples(value) for name, value in stage.items()}) for stage in document["stages"])
+    return MobileNetConfig(stages=tuple(stages), **fields)
 
 
 def _tuples(value: Any) -> Any:

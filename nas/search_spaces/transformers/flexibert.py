@@ -5,6 +5,7 @@ Every layer chooses how its tokens meet, and what follows on each of them; the w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, final
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces.cost_terms import Chosen, CostTerm, tabulated
 from nas.search_spaces.gene import Gene, Indices
-from nas.search_spaces.reading import require_kind, task_of
+from nas.search_spaces.reading import read_description, require_kind
 from nas.search_spaces.space import SearchSpace
 from nas.task import Task, TextClassification
 
@@ -158,14 +159,12 @@ class FlexiBertSpace(SearchSpace):
         Raises:
             UsageError: The document is of another form or version.
         """
-        if document.get("version") != cls.version:
-            raise UsageError(f"space {cls.name!r} has version {cls.version}, the file has {document.get('version')!r}")
-        try:
-            config = FlexiBertConfig(**{name: tuple(choices) for name, choices in document["config"].items()})
-            task = task_of(document, TextClassification)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"not the description of a {cls.name} space: {error}") from None
-        return cls(config, task=task, preset=str(document.get("preset", "custom")))
+        config, task, preset = read_description(cls, document, _config_in, TextClassification)
+        return cls(config, task=task, preset=preset)
+
+
+def _config_in(document: Mapping[str, Any]) -> FlexiBertConfig:
+    return FlexiBertConfig(**{name: tuple(choices) for name, choices in document.items()})
 
 
 def operation_cost(operation: str, hidden: int, heads: int, tokens: int) -> tuple[int, int]:
