@@ -6,9 +6,10 @@ that have it, and then edge by edge, each in proportion to the ways on that comp
 with one sum, so all members whose rounded cost fits are equally likely. These are the feasible ones and a few that
 rounding let in; rejecting the latter by their exact costs leaves the feasible ones, equally likely.
 
-Counts are float64. They are sums of products of counts, without a subtraction, so that each has a relative error of
-some 1e-15 a layer, far below what any number of draws could show. Where they would overflow, all counts at a boundary
-are scaled by one power of two, which is exact and does not change proportions.
+Counts are float64: exact below 2**53, and beyond, since they are sums without a subtraction, with a relative error of
+some 1e-16 an addition, far below what any number of draws could show. Where they would overflow, all counts at a
+boundary are scaled by one power of two, which keeps their proportions. Only in spaces of more than 2**900 members may
+the smallest then vanish, beside others more than 1e300 times as large.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ class BucketCounts:
         self.log2_members = math.log2(members) + exponent if members else -math.inf
 
     def _counted(self, buckets: Sequence[Integers], last: int) -> tuple[list[Counts], int]:
-        """For each boundary [states, sums], the ways on with this sum; and the first one's exponent of two."""
+        """For each boundary [states, sums], the ways on with this sum; and the power of two that the first lacks."""
         most = [int(sums.max()) for sums in remaining(self._layers, buckets, np.maximum)]
         tables, exponent = [np.ones((1, 1))], 0
         for layer, cost, largest in zip(self._layers[::-1], buckets[::-1], most[-2::-1], strict=True):

@@ -57,14 +57,17 @@ class Existence:
         keys = [tuple((parent, allowed.tobytes()) for parent, allowed in checks) for checks in self._checks]
         runs = [list(run) for _, run in itertools.groupby(range(len(genes)), keys.__getitem__)]
         self._runs = [(run, self._checks[run[0]]) for run in runs if keys[run[0]]]
+        self._parents = sorted({parent for checks in self._checks for parent, _ in checks})
 
     def __call__(self, indices: Indices) -> NDArray[np.bool_]:
         """[N, D]: which genes exist under these choices; choices of absent genes do not matter."""
         out = np.ones(indices.shape, dtype=bool)
+        chosen = {parent: indices[:, parent].astype(np.intp) for parent in self._parents}
         for columns, checks in self._runs:  # parents come first
-            met: NDArray[np.bool_] | bool = True
-            for parent, allowed in checks:
-                met = met & allowed[indices[:, parent]] & out[:, parent]
+            met = _all_met(checks, chosen, len(indices))
+            for parent, _ in checks:
+                if self._checks[parent]:
+                    met &= out[:, parent]
             for column in columns:
                 out[:, column] = met
         return out
@@ -75,10 +78,18 @@ class Existence:
 
     def of(self, gene: int, rows: Indices) -> NDArray[np.bool_]:
         """[N]: whether one gene exists in rows where absent parents are -1; no other column is looked at."""
-        met = np.ones(len(rows), dtype=bool)
-        for parent, allowed in self._checks[gene]:
-            met &= allowed[rows[:, parent]]
-        return met
+        checks = self._checks[gene]
+        return _all_met(checks, {parent: rows[:, parent].astype(np.intp) for parent, _ in checks}, len(rows))
+
+
+def _all_met(checks: Sequence[_Check], chosen: Mapping[int, NDArray[np.intp]], n: int) -> NDArray[np.bool_]:
+    """[n]: whether the choices of all parents allow the gene."""
+    if not checks:
+        return np.ones(n, dtype=bool)
+    met, *others = (allowed[chosen[parent]] for parent, allowed in checks)
+    for other in others:
+        met &= other
+    return met
 
 
 def _checks(genes: Sequence[Gene], d: int, position: Mapping[str, int]) -> list[_Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ class SearchSpaceContract:
                 assert values
                 assert set(values) <= set(choices[parent])
             choices[gene.name] = gene.choices
+            assert json.loads(json.dumps(asdict(gene)))["name"] == gene.name
 
     @PROPERTY
     @given(seed=seeds)
