@@ -5,8 +5,8 @@ Run `python -m benchmarks.costs`; rows that are there already are skipped.
 * `exact`: architectures whose closed-form costs differ from what another way of counting finds.
 * `speed`: seconds to cost a population.
 * `budget`: a process of its own builds a space and what samples inside one budget. `ready_s` and `peak_mem_bytes` are
-  what that takes, costs of blocks and all: the peak of the process beyond its peak before. Budgets are quantiles of the
-  costs of uniform members. `acceptance` is the part of 10,000 draws that rounded costs let in and exact ones keep.
+  what this takes, tables of costs included: the most memory beyond what the process had before. Budgets are quantiles
+  of the costs of uniform members. `acceptance` is the part of 10,000 draws that rounded costs let in and exact keep.
 * `uniform`: chi-square of draws against the list of all members inside the budgets, with its p-value.
 
 Every duration is of one process with one thread.
@@ -15,12 +15,12 @@ Every duration is of one process with one thread.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,22 +28,21 @@ import numpy as np
 from benchmarks import rows
 from nas.objectives import Constraint
 from nas.search_spaces import Architecture, Indices, MobileNetSpace, SearchSpace, get
-from nas.task import ImageClassification
+from nas.task import ImageClassification, Task, TextClassification
 
 if TYPE_CHECKING:  # the process that measures memory does not load torch
     import torch
     from torch import nn
 
-CLASSES = 1000
-# (space, preset): size and channels of the images, or tokens and words.
-PRESETS = {
-    ("mobilenet", "tiny"): (8, 3),
-    ("mobilenet", "small"): (32, 3),
-    ("mobilenet", "ofa"): (224, 3),
-    ("mobilenet", "bignas"): (224, 3),
-    ("flexibert", "full"): (128, 30_522),
-    ("nasbench201", "full"): (32, 3),
-    ("flexibert", "tiny"): (16, 100),
+# (space, preset) and what it is made for.
+PRESETS: dict[tuple[str, str], Task] = {
+    ("mobilenet", "tiny"): ImageClassification(8, 3, 1000),
+    ("mobilenet", "small"): ImageClassification(32, 3, 1000),
+    ("mobilenet", "ofa"): ImageClassification(224, 3, 1000),
+    ("mobilenet", "bignas"): ImageClassification(224, 3, 1000),
+    ("flexibert", "full"): TextClassification(128, 30_522, 2),
+    ("flexibert", "tiny"): TextClassification(16, 100, 2),
+    ("nasbench201", "full"): ImageClassification(32, 3, 10),
 }
 CHECKED = {"plan": 1_000, "extracted networks": 100}
 COSTED, REPETITIONS, DRAWN = 100_000, 3, 10_000
@@ -60,8 +59,7 @@ Values = dict[str, Any]
 
 
 def build(space: str, preset: str) -> SearchSpace:
-    size, channels = PRESETS[space, preset]
-    return get(space, task=ImageClassification(size, channels, CLASSES), preset=preset)
+    return get(space, task=PRESETS[space, preset], preset=preset)
 
 
 def once(key: Values, measure: Callable[[], Values]) -> None:
@@ -160,10 +158,11 @@ def budget(space_name: str, preset: str, metric: str, quantile: float) -> Values
 def measured_alone(space_name: str, preset: str, metric: str, bound: int) -> Values:
     """Ready to sample inside a budget, from nothing; then samples."""
     space, constraint = build(space_name, preset), Constraint(metric, "<=", bound)
-    before, start = peak_bytes(), time.perf_counter()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from now
+    before, start = memory("VmRSS"), time.perf_counter()
     feasible = space.feasible([constraint])
     ready = time.perf_counter() - start
-    used = peak_bytes() - before
+    used = memory("VmHWM") - before
     accepted = feasible.holds(feasible.propose(np.random.default_rng(1), DRAWN)).mean()
     start = time.perf_counter()
     drawn = feasible.sample(np.random.default_rng(2), DRAWN)
@@ -175,9 +174,10 @@ def measured_alone(space_name: str, preset: str, metric: str, bound: int) -> Val
     }  # fmt: skip
 
 
-def peak_bytes() -> int:
-    """The most memory that this process had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def memory(what: str) -> int:
+    """Bytes of this process, now (VmRSS) or at most (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
 
 
 def uniformity(space_name: str, preset: str, seed: int) -> Values:
