@@ -17,13 +17,12 @@ from nas.data import ImageData, Split
 from nas.evaluation.population.evaluator import Precision, SupernetEvaluator
 from nas.evaluation.population.memory_budget import default_budget
 from nas.evaluation.population.trie import marginal_macs
-from nas.search_spaces import from_json
-from nas.supernets import StoredSupernet, Supernet, build
+from nas.supernets import StoredSupernet, Supernet, rebuild
 from nas.supernets.training import check_fits
 
 
 def build_supernet_evaluator(
-    space: dict[str, Any],
+    description: dict[str, Any],
     weights: Mapping[str, NDArray[Any]],
     data: ImageData,
     split: Literal["validation", "test"],
@@ -35,7 +34,7 @@ def build_supernet_evaluator(
     """A `SupernetEvaluator`, in a worker.
 
     Args:
-        space: What `space.to_json()` gave.
+        description: What `supernet.describe()` gave.
         weights: The supernet's state, by name.
         data: The images; only calibration and the split are looked at.
         split: What to score on.
@@ -47,7 +46,7 @@ def build_supernet_evaluator(
     Raises:
         NasError: The parts do not fit together.
     """
-    supernet = build(from_json(space), seed=0)
+    supernet = rebuild(description)
     supernet.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
     if budget_bytes is None:
         there = 1 if device.startswith("cuda") else os.cpu_count() or 1
@@ -97,7 +96,7 @@ def supernet_pool(
     check_fits(network.space, data)
     gpus = float(device.startswith("cuda")) if gpus is None else gpus
     arguments: dict[str, object] = {
-        "space": network.space.to_json(),
+        "description": network.describe(),
         "weights": {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()},
         "data": _needed(data, split),
         "split": split,

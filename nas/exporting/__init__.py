@@ -15,7 +15,7 @@ from nas.exporting.deployed import Deployed
 from nas.exporting.folder import load
 from nas.files import replacing, replacing_folder
 from nas.search_spaces import Architecture
-from nas.supernets import Statistics, Supernet, build
+from nas.supernets import Statistics, Supernet, rebuild
 from nas.supernets.steps import Context, by_statistics, composed
 
 __all__ = ["FORMATS", "Deployed", "export", "export_network", "load"]
@@ -69,7 +69,7 @@ def _on_cpu(supernet: Supernet) -> Supernet:
     """The same weights on the CPU, where written networks are run: on CUDA, TF32 alone would exceed the tolerance."""
     if next(supernet.parameters()).device.type == "cpu":
         return supernet
-    twin = build(supernet.space, seed=0)
+    twin = rebuild(supernet.describe())
     twin.load_state_dict(supernet.state_dict())
     return twin
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import Preprocessing
-from nas.errors import CheckpointError, UsageError
-from nas.networks import mobilenet
-from nas.search_spaces import Architecture, MobileNetSpace, SearchSpace
+from nas.errors import UsageError
+from nas.search_spaces import Architecture, SearchSpace
 
 
 class Deployed(nn.Module):
@@ -84,14 +83,3 @@ class Deployed(nn.Module):
             "input": "float32 [batch, channels, height, width], values 0..1, not normalised",
             "output": "float32 [batch, classes], logits",
         }
-
-
-def network_for(space: SearchSpace, arch: Architecture) -> nn.Module:
-    """A plain network of that architecture with fresh weights.
-
-    Raises:
-        CheckpointError: No network is built for this kind of space.
-    """
-    if not isinstance(space, MobileNetSpace):
-        raise CheckpointError(f"no network is built for spaces of kind {space.name!r}")
-    return mobilenet.build(space, arch)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nas.data import Preprocessing
 from nas.errors import CheckpointError, NasError
-from nas.exporting.deployed import Deployed, network_for
+from nas.exporting.deployed import Deployed
 from nas.files import check_digest, load_weights, object_in, read_document, reason, save_tensors, write_json
+from nas.networks import build
 from nas.search_spaces import from_json
 
 FORMAT = "nas-network-1"
@@ -41,7 +42,7 @@ def load(path: Path | str) -> Deployed:
     try:
         space = from_json(document["space"])
         arch = space.from_document(document["architecture"])
-        network = network_for(space, arch)
+        network = build(space, arch)
         load_weights(network, folder / WEIGHTS)
         preprocessing = Preprocessing.from_json(document["preprocessing"])
         return Deployed(network, arch, space, preprocessing, object_in(document, "metrics", folder / DOCUMENT))

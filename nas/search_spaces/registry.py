@@ -34,7 +34,10 @@ class Family:
         space: The class of its spaces, with `from_json`.
         build: `(task or None, preset or None) -> space`.
         presets: By name, see `Preset`.
-        network: `(space, arch) -> module`: one architecture with fresh weights, drawn from torch's own generator.
+        network: `(space, arch) -> module`: the plain network of one architecture, which extraction fills and exports
+            rebuild; its weights are drawn from torch's own generator.
+        fresh: `(space, arch) -> module`: the same with the weights that training starts from, drawn from torch's own
+            generator; None where `network` has them.
         supernet: `(space, *, seed) -> Supernet`; None where networks share no weights.
     """
 
@@ -42,6 +45,7 @@ class Family:
     build: str
     presets: str
     network: str
+    fresh: str | None = None
     supernet: str | None = None
 
 
@@ -50,7 +54,8 @@ FAMILIES: Mapping[str, Family] = {
         space="nas.search_spaces.mobilenet.space:MobileNetSpace",
         build="nas.search_spaces.mobilenet.presets:build",
         presets="nas.search_spaces.mobilenet.presets:PRESETS",
-        network="nas.supernets.mobilenet.supernet:fresh",
+        network="nas.networks.mobilenet:build",
+        fresh="nas.supernets.mobilenet.supernet:fresh",
         supernet="nas.supernets.mobilenet.supernet:MobileNetSupernet",
     ),
     "nasbench201": Family(

@@ -40,7 +40,21 @@ def build(space: SearchSpace, *, seed: int) -> Supernet:
     Raises:
         UsageError: This kind of space has none.
     """
-    return _builder(space)(space, seed=seed)
+    return _builder(space.name)(space, seed=seed)
+
+
+def rebuild(description: Mapping[str, Any]) -> Supernet:
+    """A supernet like the one that `Supernet.describe` described, for its weights to be loaded into.
+
+    Args:
+        description: What `describe` gave, perhaps among other things.
+
+    Raises:
+        KeyError: A part is missing.
+        UnknownName: A kind that this version does not know.
+        UsageError: The description is of another form.
+    """
+    return _builder(str(description["kind"]))(from_json(description["space"]), seed=0)
 
 
 def check_shared(space: SearchSpace) -> None:
@@ -49,14 +63,14 @@ def check_shared(space: SearchSpace) -> None:
     Raises:
         UsageError: Says what can be done with it.
     """
-    _builder(space)
+    _builder(space.name)
 
 
-def _builder(space: SearchSpace) -> Callable[..., Supernet]:
-    name = family(space.name).supernet
+def _builder(kind: str) -> Callable[..., Supernet]:
+    name = family(kind).supernet
     if name is None:
         raise UsageError(
-            f"space {space.name!r} has stand-alone networks only, no supernet to train or search; score them with a "
+            f"space {kind!r} has stand-alone networks only, no supernet to train or search; score them with a "
             "proxy (--objective gradsign), or take --space mobilenet"
         )
     found: Callable[..., Supernet] = resolve(name)
@@ -70,7 +84,7 @@ def save(directory: Path, supernet: Supernet, *, preprocessing: Preprocessing, r
         (directory / DOCUMENT).unlink(missing_ok=True)  # it does not fit the new weights
     content = {
         "format": FORMAT,
-        "space": supernet.space.to_json(),
+        **supernet.describe(),
         "preprocessing": preprocessing.to_json(),
         "recipe": dict(recipe),
         "weights": digest,
@@ -93,7 +107,7 @@ def load(directory: Path | str) -> StoredSupernet:
     document = read_document(directory / DOCUMENT, FORMAT, "a supernet's description", again="train again")
     check_digest(directory / WEIGHTS, document.get("weights"), again="train again")
     try:
-        supernet = build(from_json(document["space"]), seed=0)
+        supernet = rebuild(document)
         load_weights(supernet, directory / WEIGHTS)
         preprocessing = Preprocessing.from_json(document["preprocessing"])
     except (KeyError, NasError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import Any, final
 
 from torch import Tensor, nn
 
@@ -65,6 +65,11 @@ class Supernet(nn.Module, ABC):
         return ()
 
     # What follows.
+
+    @final
+    def describe(self) -> dict[str, Any]:
+        """The family and the space, as JSON: all that `nas.supernets.rebuild` needs besides the weights."""
+        return {"kind": self.space.name, "space": self.space.to_json()}
 
     @final
     @property

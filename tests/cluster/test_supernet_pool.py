@@ -55,8 +55,8 @@ def test_the_evaluator_of_a_worker_has_the_weights_but_not_the_memory(supernet: 
     weights = {name: value.numpy() for name, value in supernet.state_dict().items()}
     for value in weights.values():
         value.flags.writeable = False  # as in the object store
-    space = supernet.space.to_json()
-    evaluator = build_supernet_evaluator(space, weights, data, "validation", "cpu", None, 1.0, "float32")
+    described = supernet.describe()
+    evaluator = build_supernet_evaluator(described, weights, data, "validation", "cpu", None, 1.0, "float32")
     arch = supernet.space.largest()
     assert evaluator.evaluate([arch]) == SupernetEvaluator(supernet, data).evaluate([arch])
     assert all(torch.equal(torch.tensor(weights[name]), value) for name, value in supernet.state_dict().items())

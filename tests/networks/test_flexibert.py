@@ -13,6 +13,7 @@ from nas.networks.flexibert import (
     Attention,
     DynamicConvolution,
     FeedForward,
+    FlexiBert,
     LinearTransform,
     operation,
     transform_matrices,
@@ -21,7 +22,6 @@ from nas.proxies import gradsign, vpca
 from nas.proxies.principal_components import feed_forward_layers
 from nas.search_spaces import Architecture, FlexiBertSpace, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS
-from nas.supernets import FlexiBert
 from nas.task import ImageClassification, TextClassification
 
 B, T, H, N = 2, 5, 8, 2  # sequences, tokens, features, heads

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from nas.errors import UsageError
-from nas.networks.nasbench201 import Cell
+from nas.networks.nasbench201 import Cell, NasBench201
 from nas.search_spaces import Architecture, NasBench201Space, get
 from nas.search_spaces.cells.nasbench201 import EDGES
-from nas.supernets import NasBench201
 from nas.task import ImageClassification
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from nas.errors import UnknownName
@@ -8,7 +10,7 @@ from nas.search_spaces import FAMILIES, SearchSpace, family, from_json, get, res
 NAMES = [
     (kind, role, getattr(known, role))
     for kind, known in FAMILIES.items()
-    for role in ("space", "build", "presets", "network", "supernet")
+    for role in (field.name for field in fields(known))
     if getattr(known, role) is not None
 ]
 

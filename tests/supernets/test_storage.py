@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nas.errors import CheckpointError
+from nas.errors import CheckpointError, UnknownName, UsageError
 from nas.files import file_digest
-from nas.supernets import load, save
+from nas.search_spaces import FAMILIES, get
+from nas.supernets import build, check_shared, load, rebuild, save
 from nas.supernets.storage import DOCUMENT, WEIGHTS
 from tests.images import stripes
 from tests.training.test_trainer import supernet
@@ -71,3 +72,21 @@ def test_missing_truncated_and_foreign_files(folder: Path) -> None:
     (folder / DOCUMENT).unlink()
     with pytest.raises(CheckpointError, match="no supernet here"):
         load(folder)
+
+
+def test_a_description_rebuilds_the_modules(folder: Path) -> None:
+    described = json.loads(json.dumps(supernet().describe()))
+    assert rebuild(described).state_dict().keys() == supernet().state_dict().keys()
+    with pytest.raises(UnknownName, match="Did you mean 'mobilenet'"):
+        rebuild({**described, "kind": "mobilnet"})
+    rewrite(folder, kind="mobilnet")
+    with pytest.raises(CheckpointError, match=r"not a supernet of this version.*'mobilnet'"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", [name for name, known in FAMILIES.items() if known.supernet is None])
+def test_spaces_without_shared_weights_say_what_to_do(name: str) -> None:
+    for attempt in (lambda space: build(space, seed=0), check_shared):
+        with pytest.raises(UsageError, match=f"space '{name}' has stand-alone networks only.*--objective gradsign"):
+            attempt(get(name))
+    check_shared(supernet().space)

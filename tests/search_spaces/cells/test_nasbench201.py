@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nas.errors import UnknownName, UsageError
+from nas.networks.nasbench201 import NasBench201
 from nas.search_spaces import NasBench201Space, SearchSpace, from_json, get
-from nas.supernets import NasBench201
 from nas.task import ImageClassification, TextClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.macs import count_macs

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from nas.errors import UnknownName, UsageError
+from nas.networks.flexibert import FlexiBert
 from nas.search_spaces import FlexiBertSpace, SearchSpace, from_json, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS, FlexiBertConfig
-from nas.supernets import FlexiBert
 from nas.task import TextClassification
 from tests.contracts.search_space import SearchSpaceContract
 from tests.macs import count_macs

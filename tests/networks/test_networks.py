@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
+from nas.networks import build, network
 from nas.search_spaces import FAMILIES, SearchSpace, get, resolve
-from nas.supernets import build, check_shared, network
 from nas.task import ImageClassification, TextClassification
 
 TEXTS = ("flexibert",)
@@ -76,9 +76,12 @@ def test_unknown_spaces_are_refused() -> None:
         network(grid, grid.smallest(), seed=0)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "mobilenet"])
-def test_spaces_without_shared_weights_say_what_to_do(name: str) -> None:
-    for attempt in (lambda space: build(space, seed=0), check_shared):
-        with pytest.raises(UsageError, match=f"space '{name}' has stand-alone networks only.*--objective gradsign"):
-            attempt(space_of(name))
-    check_shared(space_of("mobilenet"))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_built_for_weights_takes_those_of_any_network_of_the_architecture(name: str) -> None:
+    space = space_of(name)
+    before = torch.get_rng_state()
+    for arch in (space.smallest(), space.largest()):
+        made, trained = build(space, arch).eval(), network(space, arch, seed=0).eval()
+        made.load_state_dict(trained.state_dict())
+        torch.testing.assert_close(made(batch(name)), trained(batch(name)), rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), before)
