@@ -3,7 +3,8 @@
 Each side runs in processes of its own, with its own checkout's `nas` and `benchmarks` (copied, so that no rows are
 written there) and one thread. The order changes from repetition to repetition. A ratio is one of seconds, less is
 better; the interval is Student's t on the logarithms of the ratios. The goal is an interval that ends below 1.05. Where
-it is wider, `--repetitions 15` goes on from the repetitions that are there. Other loads on the machine widen it.
+it is wider, `--repetitions 15` goes on from the repetitions that are there. Other loads on the machine widen it: then
+`--clock cpu` counts what a side's process computes instead of what passes on the wall, but for `ray_pool`.
 
 What was shortened, so that five repetitions take less than 45 minutes on two cores:
 
@@ -192,9 +193,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5, help="in all, with those that rows have")
     parser.add_argument("--only", action="append", help=f"parts that begin like this; repeat: {', '.join(PARTS)}")
     parser.add_argument("--tiny", action="store_true", help="to try the script: nothing is kept, figures mean nothing")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a machine with other loads")
     options = parser.parse_args()
     before, after = checkout(options.before), checkout(options.after)
-    parts, settings = chosen(PARTS, options.only), TINY if options.tiny else SETTINGS
+    parts = chosen(PARTS, options.only)
+    settings = (TINY if options.tiny else SETTINGS) | {"cpu_clock": int(options.clock == "cpu")}
     with tempfile.TemporaryDirectory(prefix="before-after-") as folder:
         try:
             sides = Sides.copied(before, after, Path(folder))

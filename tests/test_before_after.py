@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks import before_after, before_after_side, installation, lines, unchanged, unchanged_items
+from benchmarks import before_after, before_after_side, installation, lines, overhead, unchanged, unchanged_items
 from benchmarks.checkouts import checkout, chosen
 
 TRIAL = {"genes": {"depth": 2}, "metrics": {"accuracy": (0.5).hex(), "loss": (1.25).hex()}}
@@ -107,6 +108,12 @@ def test_benchmarks_have_what_a_side_uses(name: str) -> None:
     if name == "ray_pool":
         pytest.importorskip("ray", reason="its pool is Ray's")
     before_after_side.benchmark(name)
+
+
+def test_a_side_can_count_what_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overhead, "time", time)  # put back after the test
+    before_after_side.benchmark("overhead", cpu_clock=True)
+    assert overhead.time.perf_counter is time.process_time
 
 
 def test_items_are_chosen_by_how_they_begin(tmp_path: Path) -> None:
