@@ -36,7 +36,7 @@ from torch.multiprocessing.spawn import spawn
 import nas.data
 from benchmarks import rows
 from nas import search_spaces
-from nas.data import ImageData, Preprocessing, Split
+from nas.data import ImageData, ImagePreprocessing, Split
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import RULES, Regularisation, build, train
 from nas.training import ALONE, Group, Noise, Progress, Settings, TorchGroup, Trainer
@@ -103,7 +103,7 @@ class Task:
     size: int = 8
 
 
-class InDouble(Preprocessing):
+class InDouble(ImagePreprocessing):
     """Normalises to double precision."""
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ def run(task: Task, group: Group) -> dict[str, Any]:
         if task.double:
             network.double()
             data = replace(
-                data, preprocessing=InDouble(*(getattr(data.preprocessing, f.name) for f in fields(Preprocessing)))
+                data, preprocessing=InDouble(*(getattr(data.preprocessing, f.name) for f in fields(ImagePreprocessing)))
             )
         train(
             supernet, data, rule=task.rule, epochs=epochs, batch_size=BATCH, learning_rate=0.05, group=counting,

@@ -257,7 +257,7 @@ def activation_bytes(network: nn.Module, x: Tensor, y: Tensor) -> int:
 
 def throughput(device: str) -> None:
     """Images a second of a BigNAS step in bf16, on random images, by batch size."""
-    from nas.data import ImageData, Preprocessing, Split
+    from nas.data import ImageData, ImagePreprocessing, Split
     from nas.search_spaces import get
     from nas.supernets import build, train
 
@@ -266,7 +266,7 @@ def throughput(device: str) -> None:
         count = batch * 12
         images = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
         split = Split(images, torch.arange(count) % 10)
-        names = Preprocessing(size, 3, (0.5,) * 3, (0.25,) * 3, tuple("0123456789"))
+        names = ImagePreprocessing(size, 3, (0.5,) * 3, (0.25,) * 3, tuple("0123456789"))
         data = ImageData("random images", names, split, split, split, split, flip=True, padding=size // 8)
         space = get("mobilenet", task=ImageClassification(size, 3, 10))
         stamps: list[float] = []

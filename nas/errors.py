@@ -2,7 +2,8 @@
 
 NasError
 ├── UsageError          wrong use: the command line exits with 2
-│   └── UnknownName     a name that is not in a registry; carries the nearest valid one
+│   ├── UnknownName     a name that is not in a registry; carries the nearest valid one
+│   └── MissingPackage  an optional package that is not installed; carries its install command
 ├── InfeasibleBudget    no architecture meets the constraints; names the smallest reachable value
 ├── DataError           a data set that is missing, corrupt or not of the promised form
 ├── CheckpointError     a checkpoint that is missing, truncated or foreign
@@ -66,6 +67,20 @@ class UnknownName(UsageError):
             others = f" Known: {', '.join(names[:LISTED])} and {len(names) - LISTED} more"
         more = f"{'.' if others else ''} {advice}" if advice else ""
         super().__init__(f"unknown {kind} {name!r}.{hint}{others}{more}")
+
+
+class MissingPackage(UsageError):
+    """An optional package is not installed.
+
+    Args:
+        purpose: What it is needed for, to begin the message with.
+        package: Its name.
+        extra: The extra of this distribution that brings it.
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        self.package = package
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'elastic-nas[{extra}]'")
 
 
 class InfeasibleBudget(NasError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nas.data import ImageData, Preprocessing, Split
+from nas.data import ImageData, ImagePreprocessing, Split
 
 
 def stripes(n: int = 160, size: int = 8, classes: int = 5, seed: int = 0) -> ImageData:
@@ -19,7 +19,7 @@ def stripes(n: int = 160, size: int = 8, classes: int = 5, seed: int = 0) -> Ima
         return Split(images.to(torch.uint8), labels)
 
     names = tuple(f"stripe {k}" for k in range(classes))
-    preprocessing = Preprocessing(size, 3, (0.25, 0.25, 0.25), (0.25, 0.25, 0.25), names)
+    preprocessing = ImagePreprocessing(size, 3, (0.25, 0.25, 0.25), (0.25, 0.25, 0.25), names)
     return ImageData(
         "stripes", preprocessing, split(n), split(n // 4), split(n // 2), split(n // 2), flip=False, padding=0
     )

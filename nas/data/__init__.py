@@ -7,12 +7,31 @@ from collections.abc import Callable
 from nas.data.dataset import SPLITS, Dataset
 from nas.data.images import cifar10, digits, folder, mnist, npz
 from nas.data.images.augment import augment
-from nas.data.images.image_data import ImageData, Preprocessing, Split
+from nas.data.images.image_data import ImageData, Split
+from nas.data.images.preprocessing import ImagePreprocessing
 from nas.data.images.source import Source
 from nas.data.images.splits import divide
-from nas.errors import UnknownName
+from nas.data.preprocessing import Preprocessing
+from nas.data.text.preprocessing import TextPreprocessing
+from nas.errors import CheckpointError, UnknownName
 
-__all__ = ["SOURCES", "SPLITS", "Dataset", "ImageData", "Preprocessing", "Split", "augment", "load"]
+__all__ = [
+    "SOURCES",
+    "SPLITS",
+    "Dataset",
+    "ImageData",
+    "ImagePreprocessing",
+    "Preprocessing",
+    "Split",
+    "augment",
+    "load",
+    "preprocessing_from_json",
+]
+
+_PREPROCESSING: dict[str, Callable[[object], Preprocessing]] = {
+    ImagePreprocessing.kind: ImagePreprocessing.from_json,
+    TextPreprocessing.kind: TextPreprocessing.from_json,
+}
 
 # What stands before the colon of a spec, and what reads the rest of it.
 SOURCES: dict[str, Callable[[str], Source]] = {
@@ -42,3 +61,15 @@ def load(spec: str, *, train_images: int | None = None) -> ImageData:
     if name not in SOURCES:
         raise UnknownName("data set", name, SOURCES)
     return divide(spec, SOURCES[name](path), train_images=train_images)
+
+
+def preprocessing_from_json(document: object) -> Preprocessing:
+    """What `Preprocessing.to_json` wrote.
+
+    Raises:
+        CheckpointError: The document is of another form or kind.
+    """
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in _PREPROCESSING:
+        raise CheckpointError(f"preprocessing must be a JSON object with a kind, one of {', '.join(_PREPROCESSING)}")
+    return _PREPROCESSING[kind](document)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from nas.data.preprocessing import Preprocessing
 from nas.errors import UnknownName
 from nas.task import Task
 
@@ -24,6 +25,7 @@ class Dataset(ABC):
     """
 
     spec: str  # what `nas.data.load` was asked for
+    preprocessing: Preprocessing  # what a network of these data needs to be used
 
     @property
     @abstractmethod
@@ -66,9 +68,9 @@ class Dataset(ABC):
             Inputs [B, *task.input_shape] and targets [B, ...].
         """
 
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """What a network of these data needs to be used, as JSON: normalisation or tokenizer, class names."""
+    def adapted(self, network: nn.Module) -> nn.Module:
+        """The network as batches are given to it; shares its weights."""
+        return network
 
 
 def check_split(split: str) -> None:

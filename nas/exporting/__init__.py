@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.data import Preprocessing
 from nas.errors import ExportError, UnknownName
@@ -43,7 +43,7 @@ def export(
         path: A folder for "safetensors", a file for "pt2" and "onnx".
         format: One of `FORMATS`.
         statistics: Batch-norm statistics of `arch`, from `calibrate`.
-        preprocessing: Normalisation, input size and class names, which travel with every format.
+        preprocessing: From inputs as people have them to the network's, and class names; travels with every format.
         metrics: Figures that travel too.
 
     Returns:
@@ -56,13 +56,26 @@ def export(
         WriteError: Nothing can be written there, or it holds something else.
     """
     deployed = Deployed(supernet.extract(arch, statistics).cpu(), arch, supernet.space, preprocessing, metrics)
-    steps, given = _on_cpu(supernet).steps(arch), statistics.to("cpu")
+    by_steps = preprocessing.deployed(_BySteps(_on_cpu(supernet), arch, statistics.to("cpu")))
 
     @torch.no_grad()
-    def reference(images: Tensor) -> Tensor:
-        return composed(steps, (images - deployed.mean) / deployed.std, Context(by_statistics(given)))
+    def reference(inputs: Tensor) -> Tensor:
+        logits: Tensor = by_steps(inputs)
+        return logits
 
     return _export(deployed, Path(path), format, reference)
+
+
+class _BySteps(nn.Module):
+    """A sub-network run by the supernet's own steps."""
+
+    def __init__(self, supernet: Supernet, arch: Architecture, statistics: Statistics) -> None:
+        super().__init__()
+        self._steps, self._statistics = supernet.steps(arch), statistics
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Network inputs to logits."""
+        return composed(self._steps, x, Context(by_statistics(self._statistics)))
 
 
 def _on_cpu(supernet: Supernet) -> Supernet:
@@ -78,8 +91,8 @@ def export_network(deployed: Deployed, path: Path | str, *, format: str) -> Path
     """Write a network that was loaded or fine-tuned, in any format; like `export`, checked against its own logits."""
 
     @torch.no_grad()
-    def reference(images: Tensor) -> Tensor:
-        logits: Tensor = deployed(images)
+    def reference(inputs: Tensor) -> Tensor:
+        logits: Tensor = deployed(inputs)
         return logits
 
     return _export(deployed, Path(path), format, reference)
@@ -93,7 +106,7 @@ def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Te
     if format == "safetensors":
         with replacing_folder(path, own=folder.FILES) as temporary:
             folder.write(deployed, temporary)
-            _verify(lambda images: folder.load(temporary)(images), reference, deployed, path)
+            _verify(lambda inputs: folder.load(temporary)(inputs), reference, deployed, path)
         return path
     write, run = {
         "pt2": (formats.write_pt2, formats.run_pt2),
@@ -101,7 +114,7 @@ def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Te
     }[format]
     with replacing(path, suffix=f".{format}") as temporary:
         write(deployed, temporary)
-        _verify(lambda images: run(temporary, images), reference, deployed, path)
+        _verify(lambda inputs: run(temporary, inputs), reference, deployed, path)
     return path
 
 
@@ -109,17 +122,16 @@ def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Te
 def _verify(
     written: Callable[[Tensor], Tensor], reference: Callable[[Tensor], Tensor], deployed: Deployed, path: Path
 ) -> None:
-    """Run what was written on random images of several batch sizes.
+    """Run what was written on made-up inputs in several batch sizes.
 
     Raises:
         ExportError: Its logits differ from the reference.
     """
     generator = torch.Generator().manual_seed(0)
-    size = deployed.input_size
     for batch in BATCHES:
-        images = torch.rand(batch, deployed.preprocessing.in_channels, size, size, generator=generator)
-        expected = reference(images)
-        found = written(images)
+        inputs = deployed.preprocessing.example(batch, generator=generator)
+        expected = reference(inputs)
+        found = written(inputs)
         difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
         if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
             raise ExportError(

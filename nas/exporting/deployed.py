@@ -1,34 +1,29 @@
-"""A sub-network as it leaves the platform: normalisation inside, class names beside."""
+"""A sub-network as it leaves the platform: its preprocessing inside, class names beside."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from nas.data import Preprocessing
-from nas.errors import UsageError
 from nas.search_spaces import Architecture, SearchSpace
 
 
 class Deployed(nn.Module):
-    """A plain network that takes images as they are.
+    """A plain network that takes inputs as people have them.
 
     Args:
-        network: Maps normalised images to logits, in eval mode.
+        network: As it was trained, in eval mode.
         arch: Its architecture.
         space: The space of that architecture.
-        preprocessing: Normalisation, input size and class names.
+        preprocessing: From inputs as people have them to those of the network, and class names.
         metrics: Figures that travel with it, such as its measured accuracy.
 
     Raises:
-        UsageError: The preprocessing is not for the space's images and classes.
+        UsageError: The preprocessing is of another task than the space.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -45,8 +40,7 @@ class Deployed(nn.Module):
         self.space = space
         self.preprocessing = preprocessing
         self.metrics = dict(metrics or {})
-        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, -1, 1, 1), persistent=False)
+        self.whole = preprocessing.deployed(network)
         self.eval()
 
     @property
@@ -54,24 +48,15 @@ class Deployed(nn.Module):
         """Names of the logits."""
         return self.preprocessing.class_names
 
-    @property
-    def input_size(self) -> int:
-        """Height and width of the images."""
-        return self.preprocessing.input_size
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [B, C, H, W], floats in 0..1, to logits [B, K].
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs as people have them, see `preprocessing.inputs`, to the network's outputs.
 
         Raises:
-            UsageError: They are integers, or of another shape than [B, C, H, W] of this network.
+            UsageError: They are of another kind or shape.
         """
-        wanted = self.space.task.input_shape
-        if not images.is_floating_point():
-            raise UsageError(f"images must be floats in 0..1, got {images.dtype}; divide uint8 images by 255")
-        if images.ndim != 4 or tuple(images.shape[1:]) != wanted:
-            raise UsageError(f"images must be [batch, {', '.join(map(str, wanted))}], got {list(images.shape)}")
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        self.preprocessing.check(inputs)
+        outputs: Tensor = self.whole(inputs)
+        return outputs
 
     def describe(self) -> dict[str, Any]:
         """What travels beside the weights: space, architecture, preprocessing and metrics, as JSON."""
@@ -80,6 +65,6 @@ class Deployed(nn.Module):
             "architecture": self.arch.to_json(),
             "preprocessing": self.preprocessing.to_json(),
             "metrics": self.metrics,
-            "input": "float32 [batch, channels, height, width], values 0..1, not normalised",
-            "output": "float32 [batch, classes], logits",
+            "input": self.preprocessing.inputs,
+            "output": self.preprocessing.outputs,
         }

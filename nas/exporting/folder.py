@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.data import Preprocessing
+from nas.data import preprocessing_from_json
 from nas.errors import CheckpointError, NasError
 from nas.exporting.deployed import Deployed
 from nas.files import check_digest, load_weights, object_in, read_document, reason, save_tensors, write_json
@@ -28,7 +28,7 @@ def load(path: Path | str) -> Deployed:
         path: The folder, or one of its two files.
 
     Returns:
-        The network in eval mode; it takes images in 0..1 and knows `class_names`, `input_size`, `arch`, `metrics`.
+        The network in eval mode; it takes inputs as people have them and knows `class_names`, `arch`, `metrics`.
 
     Raises:
         CheckpointError: A file is missing, truncated, or of another format.
@@ -44,7 +44,7 @@ def load(path: Path | str) -> Deployed:
         arch = space.from_document(document["architecture"])
         network = build(space, arch)
         load_weights(network, folder / WEIGHTS)
-        preprocessing = Preprocessing.from_json(document["preprocessing"])
+        preprocessing = preprocessing_from_json(document["preprocessing"])
         return Deployed(network, arch, space, preprocessing, object_in(document, "metrics", folder / DOCUMENT))
     except (KeyError, NasError) as error:
         raise CheckpointError(f"{folder}: not a network of this version ({reason(error)})") from None

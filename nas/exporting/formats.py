@@ -21,25 +21,26 @@ METADATA = "nas.json"  # name of the description inside a .pt2
 
 
 def _example(deployed: Deployed) -> Tensor:
-    size = deployed.input_size
-    return torch.zeros(2, deployed.preprocessing.in_channels, size, size)
+    return deployed.preprocessing.example(2, generator=torch.Generator().manual_seed(0))
 
 
 def write_pt2(deployed: Deployed, path: Path) -> None:
     """Write a `torch.export` program with a dynamic batch; `torch.export.load(path).module()(images)` runs it."""
     batch = {0: torch.export.Dim("batch", min=1)}
-    program = torch.export.export(deployed, (_example(deployed),), dynamic_shapes={"images": batch})
+    program = torch.export.export(deployed, (_example(deployed),), dynamic_shapes={"inputs": batch})
     torch.export.save(program, path, extra_files={METADATA: json.dumps(deployed.describe())})
 
 
-def run_pt2(path: Path, images: Tensor) -> Tensor:
+def run_pt2(path: Path, inputs: Tensor) -> Tensor:
     """Logits [B, K] of a `.pt2` that this process has just written."""
-    logits: Tensor = torch.export.load(path).module()(images)
+    logits: Tensor = torch.export.load(path).module()(inputs)
     return logits
 
 
 def write_onnx(deployed: Deployed, path: Path) -> None:
-    """Write one ONNX file, input "images", output "logits", with a dynamic batch and the description as metadata.
+    """Write one ONNX file with a dynamic batch and the description as metadata.
+
+    Its input is called what it is, such as "images", its output "logits".
 
     Raises:
         ExportError: The packages `onnx` and `onnxscript` are missing.
@@ -56,9 +57,9 @@ def write_onnx(deployed: Deployed, path: Path) -> None:
             (_example(deployed),),
             dynamo=True,
             verbose=False,
-            input_names=["images"],
+            input_names=[deployed.preprocessing.kind],
             output_names=["logits"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes={"inputs": {0: torch.export.Dim("batch", min=1)}},
         )
     assert program is not None
     model = program.model_proto
@@ -81,15 +82,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def run_onnx(path: Path, images: Tensor) -> Tensor:
+def run_onnx(path: Path, inputs: Tensor) -> Tensor:
     """Logits [B, K] of an ONNX file, by onnxruntime where it is installed, else by ONNX's reference."""
-    feed = {"images": images.numpy()}
     try:
         import onnxruntime
     except ImportError:
         from onnx.reference import ReferenceEvaluator
 
-        outputs: Any = ReferenceEvaluator(str(path)).run(None, feed)
+        reference = ReferenceEvaluator(str(path))
+        outputs: Any = reference.run(None, {reference.input_names[0]: inputs.numpy()})
         return torch.from_numpy(np.asarray(outputs[0]))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return torch.from_numpy(session.run(None, feed)[0])
+    return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: inputs.numpy()})[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.data import Preprocessing
+from nas.data import Preprocessing, preprocessing_from_json
 from nas.errors import CheckpointError, NasError, UsageError
 from nas.files import check_digest, load_weights, object_in, read_document, reason, replacing, save_tensors, write_json
 from nas.search_spaces import SearchSpace, family, from_json, resolve
@@ -109,7 +109,7 @@ def load(directory: Path | str) -> StoredSupernet:
     try:
         supernet = rebuild(document)
         load_weights(supernet, directory / WEIGHTS)
-        preprocessing = Preprocessing.from_json(document["preprocessing"])
+        preprocessing = preprocessing_from_json(document["preprocessing"])
     except (KeyError, NasError) as error:
         raise CheckpointError(f"{directory}: not a supernet of this version ({reason(error)})") from None
     recipe, digest = object_in(document, "recipe", directory / DOCUMENT), str(document["weights"])

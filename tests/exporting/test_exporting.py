@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nas import exporting
-from nas.data import Preprocessing
+from nas.data import ImagePreprocessing
 from nas.errors import CheckpointError, ExportError, UnknownName, UsageError, WriteError
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate
@@ -23,7 +23,7 @@ from nas.task import ImageClassification
 from tests.contracts.supernet import randomise
 from tests.spaces import SPACES
 
-PREPROCESSING = Preprocessing(8, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("ant", "bee", "cat", "dog", "elk"))
+PREPROCESSING = ImagePreprocessing(8, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("ant", "bee", "cat", "dog", "elk"))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_pt2_runs_without_nas(
     torch.save(images, tmp_path / "images.pt")
     told = run_without_nas(RUN_PT2, path, tmp_path / "images.pt", tmp_path / "out.pt", cwd=tmp_path)
     torch.testing.assert_close(torch.load(tmp_path / "out.pt", weights_only=True), expected, rtol=0, atol=1e-5)
-    assert Preprocessing.from_json(told) == PREPROCESSING
+    assert ImagePreprocessing.from_json(told) == PREPROCESSING
 
 
 def test_onnx_runs_without_nas_and_torch(
@@ -146,7 +146,7 @@ def test_onnx_runs_without_nas_and_torch(
     np.save(tmp_path / "images.npy", images.numpy())
     told = run_without_nas(RUN_ONNX, path, tmp_path / "images.npy", tmp_path / "out.npy", cwd=tmp_path)
     torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "out.npy")), expected, rtol=0, atol=1e-4)
-    assert Preprocessing.from_json(told) == PREPROCESSING
+    assert ImagePreprocessing.from_json(told) == PREPROCESSING
     assert not list(tmp_path.glob("*.data")), "one file"
 
 
@@ -263,7 +263,7 @@ def test_presets_export_with_mix_layer(tmp_path: Path) -> None:
     supernet = MobileNetSupernet(space, seed=0)
     smallest = space.smallest()
     statistics = calibrate(supernet, [smallest], torch.randn(8, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
-    names = Preprocessing(32, 1, (0.5,), (0.5,), ("a", "b", "c"))
+    names = ImagePreprocessing(32, 1, (0.5,), (0.5,), ("a", "b", "c"))
     exporting.export(
         supernet, smallest, tmp_path / "net", format="safetensors", statistics=statistics[0], preprocessing=names
     )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nas import files
-from nas.data import Preprocessing
+from nas.data import ImagePreprocessing
 from nas.errors import CheckpointError, Diverged, UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import RULES, MobileNetSupernet, train
@@ -79,8 +79,8 @@ def test_ranks_share_batch_norms_too(rule: str, monkeypatch: pytest.MonkeyPatch)
     """A supernet on three ranks follows one process: weights, loss and accuracy; one reduction of gradients a step."""
     data, whole, tolerance = stripes(120), MobileNetSupernet(SPACE, seed=0), ROUNDING
     if rule != "ofa":  # whose teacher measures in single precision
-        normalise = Preprocessing.normalise
-        monkeypatch.setattr(Preprocessing, "normalise", lambda self, x: normalise(self, x).double())
+        normalise = ImagePreprocessing.normalise
+        monkeypatch.setattr(ImagePreprocessing, "normalise", lambda self, x: normalise(self, x).double())
         whole, tolerance = whole.double(), 1e-7
     start, words = copy.deepcopy(whole), {"rule": rule, "epochs": 3, "batch_size": 24, "learning_rate": 0.02}
     expected: list[Progress] = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from nas.data.images.image_data import ImageData, Preprocessing, Split
+from nas.data.images.image_data import ImageData, Split
+from nas.data.images.preprocessing import ImagePreprocessing
 from nas.data.images.source import Images, Labels, Part, Source
+from nas.data.stratified import interleaved
 from nas.errors import DataError, UsageError
 
-# The splits of a data set never change: figures on them stay comparable.
-SPLIT_SEED = 20_260
 VALIDATION_SHARE, MOST_VALIDATION = 0.15, 5_000
 CALIBRATION_SHARE, MOST_CALIBRATION = 0.10, 2_000
 TEST_SHARE = 0.2
@@ -25,7 +24,7 @@ def divide(spec: str, source: Source, *, train_images: int | None) -> ImageData:
         DataError: Too few images to divide.
     """
     given, test = source.training, source.test
-    order = _interleaved(given.labels)
+    order = interleaved(given.labels)
     if test is None:
         held = order[: round(TEST_SHARE * len(order))]
         test, order = Part(given.images[held], given.labels[held]), order[len(held) :]
@@ -40,7 +39,7 @@ def divide(spec: str, source: Source, *, train_images: int | None) -> ImageData:
         train = train[:train_images]
     mean, std = _moments(given.images[train])
     channels, size = given.images.shape[1:3]
-    preprocessing = Preprocessing(size, channels, mean, std, tuple(source.class_names))
+    preprocessing = ImagePreprocessing(size, channels, mean, std, tuple(source.class_names))
     return ImageData(
         spec,
         preprocessing,
@@ -51,17 +50,6 @@ def divide(spec: str, source: Source, *, train_images: int | None) -> ImageData:
         flip=source.flip,
         padding=max(1, size // 8),
     )
-
-
-def _interleaved(labels: Labels) -> NDArray[np.int64]:
-    """A fixed shuffle in which every prefix holds the classes in nearly their overall proportions."""
-    rng = np.random.default_rng(SPLIT_SEED)
-    shuffled = rng.permutation(len(labels))
-    place = np.empty(len(labels))
-    for label in np.unique(labels):
-        mine = shuffled[labels[shuffled] == label]
-        place[mine] = (np.arange(len(mine)) + rng.random()) / len(mine)
-    return shuffled[np.argsort(place[shuffled], kind="stable")]
 
 
 def _moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from nas.data import SPLITS, ImageData, Preprocessing, Split
+from nas.data import SPLITS, ImageData, ImagePreprocessing, Split
 from nas.errors import CheckpointError, DataError, UnknownName
 from tests.images import stripes
 
-PREPROCESSING = Preprocessing(8, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("ant", "bee"))
+PREPROCESSING = ImagePreprocessing(8, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("ant", "bee"))
 
 
 def test_normalise_is_the_formula_on_every_pixel() -> None:
@@ -37,7 +37,7 @@ def test_normalise_refuses_other_tensors(images: torch.Tensor) -> None:
 
 
 def test_preprocessing_survives_json() -> None:
-    assert Preprocessing.from_json(json.loads(json.dumps(PREPROCESSING.to_json()))) == PREPROCESSING
+    assert ImagePreprocessing.from_json(json.loads(json.dumps(PREPROCESSING.to_json()))) == PREPROCESSING
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_preprocessing_survives_json() -> None:
 )
 def test_a_foreign_document_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="preprocessing"):
-        Preprocessing.from_json({**PREPROCESSING.to_json(), **change})
+        ImagePreprocessing.from_json({**PREPROCESSING.to_json(), **change})
 
 
 @pytest.mark.parametrize("document", [None, [], "text", {}, {"mean": [0.5]}])
 def test_no_document_is_refused(document: object) -> None:
     with pytest.raises(CheckpointError, match="with input_size, in_channels, mean, std, class_names"):
-        Preprocessing.from_json(document)
+        ImagePreprocessing.from_json(document)
 
 
 def test_splits_have_names() -> None:
