@@ -71,7 +71,7 @@ def test_folder(
     network = exporting.load(path)
     assert not network.training
     assert network.class_names == PREPROCESSING.class_names
-    assert network.input_size == 8
+    assert network.preprocessing.task.size == 8
     assert network.arch == arch
     assert network.metrics == {"accuracy": 0.5}
     with torch.no_grad():

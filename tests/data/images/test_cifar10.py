@@ -15,6 +15,7 @@ from nas.data import SPLITS, load
 from nas.data.images.archive import members
 from nas.data.images.decode import ImageCollector
 from nas.errors import DataError
+from nas.task import ImageClassification
 from tests.data.made import CIFAR_CLASSES, batches, class_files, message, pixels, png, write, write_tar
 
 FOLDER = os.environ.get("NAS_DATA_DIR")
@@ -27,7 +28,7 @@ def part_images(data_split: Tensor) -> set[bytes]:
 
 def test_class_folders(tmp_path: Path) -> None:
     data = load(f"cifar10:{write(tmp_path, FOLDERS)}")
-    assert (data.class_names, data.input_size, data.in_channels) == (CIFAR_CLASSES, 32, 3)
+    assert (data.class_names, data.task) == (CIFAR_CLASSES, ImageClassification(32, 3, 10))
     assert (data.flip, data.padding) == (True, 4)
     assert [len(data.split(name)) for name in SPLITS] == [23, 3, 4, 20]
     assert data.test.labels.tolist() == [i // 2 for i in range(20)]

@@ -12,7 +12,7 @@ from nas.errors import UsageError
 def test_digits_are_complete_and_their_levels_can_be_told_back() -> None:
     data = load("digits")
     assert [len(data.split(name)) for name in SPLITS] == [1078, 144, 216, 359]
-    assert (data.spec, data.input_size, data.in_channels, data.num_classes) == ("digits", 8, 1, 10)
+    assert (data.spec, data.task.size, data.task.channels, data.task.classes) == ("digits", 8, 1, 10)
     assert (data.flip, data.padding, data.class_names) == (False, 1, tuple("0123456789"))
     images = torch.cat([data.split(name).images for name in SPLITS]).numpy()
     labels = torch.cat([data.split(name).labels for name in SPLITS]).numpy()

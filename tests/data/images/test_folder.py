@@ -8,6 +8,7 @@ import torch
 
 from nas.data import SPLITS, load
 from nas.errors import DataError
+from nas.task import ImageClassification
 from tests.data.made import class_files, message, pixels, png, write
 
 SPLIT = class_files(("ant", "bee"), {"train": 20, "test": 5})
@@ -16,7 +17,7 @@ SPLIT = class_files(("ant", "bee"), {"train": 20, "test": 5})
 def test_train_and_test_folders(tmp_path: Path) -> None:
     data = load(f"folder:{write(tmp_path, SPLIT)}")
     assert [len(data.split(name)) for name in SPLITS] == [30, 4, 6, 10]
-    assert (data.class_names, data.input_size, data.in_channels) == (("ant", "bee"), 8, 3)
+    assert (data.class_names, data.task) == (("ant", "bee"), ImageClassification(8, 3, 2))
     assert (data.flip, data.padding) == (True, 1)
     # The test images keep the order of classes and names; image i was made from seed 40 + i.
     for i in range(10):

@@ -80,7 +80,7 @@ def test_splits_have_names() -> None:
 
 def test_properties_are_those_of_the_preprocessing() -> None:
     data = stripes(size=9, classes=4)
-    assert (data.input_size, data.in_channels, data.num_classes) == (9, 3, 4)
+    assert (data.task.size, data.task.channels, data.task.classes) == (9, 3, 4)
     assert data.class_names == data.preprocessing.class_names
 
 

@@ -24,7 +24,7 @@ def saved(directory: Path, **arrays: Any) -> str:
 
 def test_a_set_in_mnists_form(tmp_path: Path) -> None:
     data = load(saved(tmp_path, **SET))
-    assert (data.input_size, data.in_channels, data.class_names) == (28, 1, tuple("0123456789"))
+    assert (data.task.size, data.task.channels, data.class_names) == (28, 1, tuple("0123456789"))
     assert (data.flip, data.padding) == (False, 3)
     assert np.array_equal(data.test.images.numpy()[:, 0], X[30:])
     assert data.test.labels.tolist() == Y[30:].tolist()
