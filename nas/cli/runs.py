@@ -40,10 +40,10 @@ def check_space(directory: Path, space: SearchSpace) -> None:
 
     if not (directory / ledger.JOURNAL).exists():
         return
-    there = ledger.read(directory).space
-    if there.to_json() != space.to_json():
+    there = ledger.find(directory)
+    if there is not None and there.entries and there.space.to_json() != space.to_json():
         raise StudyError(
-            f"{directory} holds a search of space {there.name!r} with other settings; choose another --out"
+            f"{directory} holds a search of space {there.space.name!r} with other settings; choose another --out"
         )
 
 

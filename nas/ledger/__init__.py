@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from nas.ledger.entries import Entry, Identity
 from nas.ledger.journal import JOURNAL
-from nas.ledger.ledger import Ledger, Record, read
+from nas.ledger.ledger import Ledger, Record, find, read
 from nas.ledger.lock import DriverLock
 from nas.ledger.table import trials_dataframe
 
-__all__ = ["JOURNAL", "DriverLock", "Entry", "Identity", "Ledger", "Record", "read", "trials_dataframe"]
+__all__ = ["JOURNAL", "DriverLock", "Entry", "Identity", "Ledger", "Record", "find", "read", "trials_dataframe"]

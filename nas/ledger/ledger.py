@@ -71,10 +71,23 @@ def read(directory: Path | None = None, *, storage: str | None = None, name: str
     Raises:
         StudyError: There is no search, or its ledger is damaged.
     """
+    record = find(directory, storage=storage, name=name)
+    if record is None:
+        where = directory if storage is None else _shown(storage)
+        raise StudyError(f"{where} holds no search; check the folder, or run nas search first")
+    return record
+
+
+def find(directory: Path | None = None, *, storage: str | None = None, name: str | None = None) -> Record | None:
+    """As `read`, but None where a search was killed before its ledger was complete; whoever comes begins it again.
+
+    Raises:
+        StudyError: There is no ledger at all, or it is damaged.
+    """
     where, place = _open(directory, storage, create=False)
     study = _load(place, _study_name(directory, storage, name))
     if study is None or not study.user_attrs.keys() >= set(Identity.__slots__):
-        raise StudyError(f"{where} holds no search; check the folder, or run nas search first")
+        return None
     attrs = study.user_attrs
     space = search_spaces.from_json(attrs["space"])
     return Record(

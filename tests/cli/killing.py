@@ -16,6 +16,7 @@ import numpy as np
 
 from nas import ledger
 from nas.cli.main import run
+from nas.errors import StudyError
 from nas.evaluation.population.evaluator import SupernetEvaluator
 from nas.study import Study
 
@@ -57,6 +58,14 @@ def killed(words: list[str], journal: Path, size: int, later: float) -> bool:
     return not done
 
 
+def recorded(directory: Path) -> list[str]:
+    """The digests of the finished trials; none where the driver was killed before the ledger was complete."""
+    try:
+        return [trial.arch.digest for trial in ledger.read(directory).trials]
+    except StudyError:
+        return []
+
+
 def main(supernet: str, out: Path) -> None:
     """One undisturbed search, then one that is killed ten times and then left to end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
@@ -71,7 +80,7 @@ def main(supernet: str, out: Path) -> None:
     kills, kept = 0, []
     for target in sorted(rng.integers(1, int(0.9 * size), size=KILLS).tolist()):
         kills += killed(words, journal, target, float(rng.uniform(0, 0.05)))
-        kept.append([trial.arch.digest for trial in ledger.read(journal.parent).trials])
+        kept.append(recorded(journal.parent))
     codes.append(os.waitstatus_to_exitcode(os.waitpid(driver(words), 0)[1]))
     print(json.dumps({"codes": codes, "kills": kills, "kept": kept}))
 

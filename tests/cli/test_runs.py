@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
-from nas.cli.runs import default_out, open_run
+from nas.cli.runs import check_space, default_out, open_run
 from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
+from tests.searching import study
+from tests.spaces import SPACES
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,19 @@ from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
 )
 def test_default_folder(data: str, name: str) -> None:
     assert default_out("mobilenet", data) == Path("results") / name
+
+
+def test_a_search_that_was_killed_before_its_first_trial_binds_nobody(tmp_path: Path) -> None:
+    with study(directory=tmp_path) as search:
+        search.run(2)
+    check_space(tmp_path, SPACES["learned"])
+    with pytest.raises(StudyError, match="holds a search of space 'mobilenet' with other settings"):
+        check_space(tmp_path, SPACES["crop"])
+    journal = tmp_path / ledger.JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    for head in (lines[:0], lines[:1], lines[:4], lines[:-2]):
+        journal.write_bytes(b"".join(head))
+        check_space(tmp_path, SPACES["crop"])
 
 
 def test_every_way_to_name_an_architecture(finished: Path, tmp_path: Path) -> None:

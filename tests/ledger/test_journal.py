@@ -55,6 +55,7 @@ def test_a_driver_goes_on_from_a_cut_anywhere_in_the_head(run: Path) -> None:
     head = len(data) - len(b"".join(data.splitlines(keepends=True)[-6:]))
     for size in {*range(0, head, 101), head - 1, head}:
         journal(run).write_bytes(data[:size])
+        assert size == head or ledger.find(run) is None
         with study(directory=run) as search:  # no trial yet: nothing to resume
             assert plain(search.run(6).trials) == expected
 
