@@ -85,6 +85,9 @@ class Objective:
     def parse(cls, text: str, known: Mapping[str, Metric] | None = None) -> Objective:
         """Read "accuracy", "min:macs" or "max:my_score".
 
+        >>> Objective.parse("accuracy")
+        Objective(metric='accuracy', direction='max')
+
         Args:
             text: A metric that is known, or one of any name behind "min:" or "max:". A study refuses the latter at its
                 first trial where its evaluator does not report it.
@@ -122,6 +125,9 @@ class Constraint:
     @classmethod
     def parse(cls, text: str) -> Constraint:
         """Read "macs<=3e6" or "accuracy>=0.9".
+
+        >>> Constraint.parse("macs<=3e6")
+        Constraint(metric='macs', sense='<=', bound=3000000.0)
 
         The metric may have any name; a study refuses it at its first trial where its evaluator does not report it.
 

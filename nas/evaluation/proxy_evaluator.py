@@ -31,6 +31,15 @@ class ProxyEvaluator:
 
     A network that has no finite score is a `Failure`.
 
+    >>> import torch
+    >>> from nas import search_spaces
+    >>> from nas.task import ImageClassification
+    >>> space = search_spaces.get("nasbench201", task=ImageClassification(8, 1, 4), preset="tiny")
+    >>> x, y = torch.randn(8, 1, 8, 8), torch.arange(8) % 4
+    >>> (scores,) = ProxyEvaluator(space, ["gradsign", "params"], x, y).evaluate([space.largest()])
+    >>> list(scores)
+    ['gradsign', 'params']
+
     Args:
         space: Whose members.
         proxies: Names, see `nas.proxies.PROXIES`; `Proxy` objects; or functions of a module, inputs and classes, whose

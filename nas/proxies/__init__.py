@@ -105,7 +105,12 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Proxy:
-    """The proxy called `name`: `get("snip")(model, x, y)` is a score.
+    """The proxy called `name`.
+
+    >>> import torch
+    >>> x, y = torch.randn(8, 3), torch.arange(8) % 2
+    >>> get("snip")(torch.nn.Linear(3, 2), x, y) > 0
+    True
 
     Raises:
         UnknownName: There is none.

@@ -29,6 +29,10 @@ def gradsign(model: nn.Module, x: Tensor, y: Tensor, *, mask: Tensor | None = No
     a module cannot be batched so (tied weights, layers of other dimensions, a path that depends on values) they take
     one each. NaN where the loss is not finite.
 
+    >>> x, y = torch.randn(8, 3), torch.arange(8) % 2
+    >>> 0 <= gradsign(nn.Linear(3, 2), x, y) <= 8 * 6
+    True
+
     Args:
         model: Maps x to logits [N, classes], or (x, mask) where there is a mask; nothing of it is changed.
         x: Inputs [N, ...], images or tokens.

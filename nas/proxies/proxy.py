@@ -21,6 +21,11 @@ ModuleScore = Callable[[nn.Module, Tensor, Tensor], float]  # of a module, input
 class Proxy:
     """A zero-shot score of a module on a batch, higher is better; NaN or infinite where there is none.
 
+    >>> weights = Proxy(score_metric("weights"), lambda probe: float(sum(p.numel() for p in probe.model.parameters())))
+    >>> import torch
+    >>> weights(nn.Linear(3, 2), torch.randn(4, 3), torch.tensor([0, 1, 0, 1]))
+    8.0
+
     Args:
         metric: What it is called in trials, tables and pictures.
         score: Gives it, of a probe.

@@ -21,6 +21,11 @@ Rows = Mapping[Architecture, Metrics]
 class TableEvaluator:
     """Answers from a table; an architecture that it does not hold is a `Failure`.
 
+    >>> from nas import search_spaces
+    >>> space = search_spaces.get("nasbench201")
+    >>> TableEvaluator({space.largest(): {"accuracy": 0.9}}).evaluate([space.largest()])
+    [{'accuracy': 0.9}]
+
     Args:
         rows: The metrics of each architecture.
     """
