@@ -94,8 +94,8 @@ def test_all_that_can_read_text(tmp_path: Path) -> None:
         ((*TASK, "--table", __file__), "CIFAR-10"),
         (("proxies", "--space", "mobilenet", "--data", "digits", "--table", __file__), "no benchmark table"),
         (("proxies", "--space", "flexibert", "--data", "text:missing.txt"), "missing.txt"),
-        (("proxies", "--space", "flexibert", "--data", "digits"), "text:FILE"),
-        (("proxies", "--space", "nasbench201", "--data", "text:x"), "spaces of texts"),
+        (("proxies", "--space", "flexibert", "--data", "digits"), "is for TextClassification"),
+        (("proxies", "--space", "nasbench201", "--data", "text:x"), "is for ImageClassification"),
     ],
 )
 def test_wrong_use_is_one_line(words: tuple[object, ...], said: str, tmp_path: Path) -> None:

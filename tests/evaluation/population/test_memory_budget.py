@@ -16,6 +16,7 @@ from nas import search_spaces
 from nas.evaluation import SupernetEvaluator
 from nas.evaluation.population.memory_budget import partition
 from nas.supernets import MobileNetSupernet
+from nas.task import ImageClassification
 from tests.images import stripes
 
 budget, *sizes = map(int, sys.argv[1:])
