@@ -87,7 +87,8 @@ def run_alone(space: SearchSpace, data: ImageData, index: int, arch: Architectur
     began = time.monotonic()
     supernet = build(space, seed=100 + index)
     network = supernet.extract(arch)
-    train_alone(network, arch, space, data, epochs=EPOCHS, seed=index, device=device, progress=_say(f"alone {index}"))
+    say = _say(f"alone {index}")
+    train_alone(network, data, space=space, arch=arch, epochs=EPOCHS, seed=index, device=device, progress=say)
     network.eval()
     images = data.preprocessing.normalise(data.test.images.to(device)).contiguous(memory_format=torch.channels_last)
     accuracy = score(network, images, data.test.labels.to(device))["accuracy"]
@@ -116,7 +117,7 @@ def _say(what: str) -> Any:
     def progress(p: Progress) -> None:
         if p.step % 156 == 0 or p.step == p.steps:
             print(
-                f"{what}: step {p.step}/{p.steps} {p.phase} loss {p.loss:.3f} accuracy {p.accuracy:.3f} "
+                f"{what}: step {p.step}/{p.steps} {p.phase} loss {p.loss:.3f} {p.metric.column} {p.metric.text(p.value)} "
                 f"left {p.seconds_left:.0f} s",
                 flush=True,
             )

@@ -52,8 +52,8 @@ def finetune(
     network = supernet.extract(member, SupernetEvaluator(supernet, images, device=chosen).statistics(member))
     with training_bar("fine-tuning") as progress:
         train_alone(
-            network, member, space, images, epochs=epochs, learning_rate=learning_rate, seed=seed or 0, device=chosen,
-            progress=progress,
+            network, images, space=space, arch=member, epochs=epochs, learning_rate=learning_rate, seed=seed or 0,
+            device=chosen, progress=progress,
         )  # fmt: skip
     after = before | scores(network, images, device=chosen)
     export_network(

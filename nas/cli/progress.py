@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
-    """A bar with epoch, loss, accuracy and time left; gives what `train` calls after every step."""
+    """A bar with epoch, loss, the metric and time left; gives what `train` calls after every step."""
     with _bar() as bar:
         task = bar.add_task(title, total=None, note="")
 
         def update(p: TrainingProgress) -> None:
-            note = f"epoch {p.epoch}, loss {p.loss:.3f}, acc {p.accuracy:.1%}, {_left(p.seconds_left)}"
+            note = f"epoch {p.epoch}, loss {p.loss:.3f}, {p.metric.column} {p.metric.text(p.value)}, {_left(p.seconds_left)}"
             now = title if title.endswith(p.phase) else f"{title}, {p.phase}"
             bar.update(task, total=p.steps, completed=p.step, note=note, description=now)
 

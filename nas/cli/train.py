@@ -212,7 +212,7 @@ def _train(folder: Path, space: SearchSpace, data: ImageData, wish: Wish, *, dev
     }
     if wish.workers is not None:
         recipe["workers"] = wish.workers.count
-        if wish.workers.diverse:
+        if wish.workers.independent_sampling:
             recipe["diverse"] = True
     save(folder, supernet, preprocessing=data.preprocessing, recipe=recipe)
     checkpoint.unlink()
@@ -236,7 +236,7 @@ def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, dat
                 f"{directory}: holds a supernet trained with {name}={found}, not {wanted}; choose another --out, or "
                 f"search it as it is: nas search --supernet {directory}"
             )
-    if wish.workers is not None and wish.workers.diverse:
+    if wish.workers is not None and wish.workers.independent_sampling:
         found = stored.recipe.get("workers") if stored.recipe.get("diverse") else None
         if found != wish.workers.count:
             raise UsageError(

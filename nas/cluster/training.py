@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.cluster.connection import connected
-from nas.data import ImageData
+from nas.data import Dataset
 from nas.errors import CheckpointError, NasError, UsageError, WorkersLost
 from nas.files import read_state
 from nas.supernets import rules
@@ -30,15 +30,15 @@ class Workers:
     """Processes that train together.
 
     Args:
-        count: How many; it does not change the result but for rounding, unless they are diverse.
-        diverse: Whether each draws random sub-networks of its own.
+        count: How many; it does not change the result but for rounding, unless sampling is independent.
+        independent_sampling: Whether each draws random sub-networks of its own.
         gpus: GPUs of each; below 1 they share one and exchange through gloo, because nccl wants one each.
         address: The Ray cluster; None takes the one that this process is connected to, or that RAY_ADDRESS names, or
             starts one here.
     """
 
     count: int
-    diverse: bool = False
+    independent_sampling: bool = False
     gpus: float = 0.0
     address: str | None = None
 
@@ -52,14 +52,14 @@ class _Job:
     """What every worker gets through the object store."""
 
     supernet: Supernet
-    data: ImageData
+    data: Dataset
     rule: TrainingRule
     epochs: int
     batch_size: int
     learning_rate: float | None
     seed: int
     directory: Path
-    diverse: bool
+    independent_sampling: bool
     checkpoint_s: float | None
 
 
@@ -91,7 +91,7 @@ class Mailbox:
 
 def train_on_workers(
     supernet: Supernet,
-    data: ImageData,
+    data: Dataset,
     workers: Workers,
     *,
     rule: str | TrainingRule,
@@ -110,11 +110,11 @@ def train_on_workers(
 
     Args:
         supernet: The shared weights.
-        data: The images; each worker holds them all.
+        data: The examples; each worker holds them all.
         workers: The processes.
         rule: A rule or its name.
         epochs: Passes over the train split.
-        batch_size: Images a step, of all workers together.
+        batch_size: Examples a step, of all workers together.
         learning_rate: Peak; None takes the rule's, in proportion to the batch size.
         seed: Of order, augmentation, sub-networks and noise.
         directory: Where the checkpoint is kept, on a file system that all machines of the cluster share; None takes a
@@ -132,7 +132,7 @@ def train_on_workers(
     """
     chosen = rules.get(rule) if isinstance(rule, str) else rule
     check_fits(supernet.space, data)
-    check_shares(min(batch_size, len(data.train.labels)), workers.count)
+    check_shares(min(batch_size, data.size("train")), workers.count)
     with (
         tempfile.TemporaryDirectory() as spare,
         connected(workers.address, cpus=workers.count, purpose="training on workers") as ray,
@@ -140,11 +140,12 @@ def train_on_workers(
         folder = (directory or Path(spare)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         job = _Job(
-            supernet, data, chosen, epochs, batch_size, learning_rate, seed, folder, workers.diverse, checkpoint_s
-        )
+            supernet, data, chosen, epochs, batch_size, learning_rate, seed, folder, workers.independent_sampling,
+            checkpoint_s,
+        )  # fmt: skip
         _until_done(ray, job, workers, resume, progress)
         state = read_state(folder / CHECKPOINT)
-    supernet.load_state_dict(state["network"])
+    supernet.load_state_dict(state["training"]["network"])
     supernet.eval()
 
 
@@ -255,7 +256,7 @@ def _work(config: dict[str, Any]) -> None:
             job.supernet, job.data, rule=job.rule, epochs=job.epochs, batch_size=job.batch_size,
             learning_rate=job.learning_rate, seed=job.seed, device=str(get_device()), directory=job.directory,
             resume=config["resume"], progress=_reporter(ray, mailbox) if group.rank == 0 else None, group=group,
-            diverse=job.diverse, checkpoint_s=job.checkpoint_s,
+            independent_sampling=job.independent_sampling, checkpoint_s=job.checkpoint_s,
         )  # fmt: skip
     except NasError as error:
         ray.get(mailbox.fail.remote(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -169,3 +169,21 @@ def composed(steps: Sequence[Step], x: Tensor, context: Context) -> Tensor:
         state = step.body(state, context)
     assert isinstance(state, Tensor)
     return state
+
+
+def composed_together(chains: Sequence[Sequence[Step]], x: Tensor, context: Context) -> list[Tensor]:
+    """Run several chains in one pass: what they begin with alike runs once, with one draw of its noise."""
+    if len(chains) == 1:
+        return [composed(chains[0], x, context)]
+    states = dict[tuple[Hashable, ...], State]()
+    outputs = list[Tensor]()
+    for chain in chains:
+        state, prefix = cast(State, x), cast(tuple[Hashable, ...], ())
+        for step in chain:
+            prefix = (*prefix, step.key, step.width)
+            if prefix not in states:
+                states[prefix] = step.body(state, context)
+            state = states[prefix]
+        assert isinstance(state, Tensor)
+        outputs.append(state)
+    return outputs

@@ -12,23 +12,25 @@ from torch import Tensor, nn
 from nas.search_spaces import SearchSpace
 from nas.supernets.rules.samplers import Sandwich
 from nas.supernets.supernet import Supernet
-from nas.training import Phase, Slot, TrainingRule
-from nas.training.losses import label_loss, soft_loss, soft_targets
+from nas.task import Task
+from nas.training import Phase, SubNetwork, TrainingRule
 from nas.training.schedules import exponential_with_constant_ending, warmed_up
 
 
 class InPlaceDistillation:
-    """The largest learns from labels, all others from its detached probabilities alone, at temperature 1."""
+    """The largest learns from the data's targets, all others from its soft targets alone."""
 
     def __init__(self, smoothing: float = 0.1) -> None:
         self._smoothing = smoothing
 
-    def __call__(self, logits: Tensor, labels: Tensor, slot: Slot, soft: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The loss of one sub-network; the largest hands its probabilities on."""
-        if slot.role == "largest":
-            return label_loss(logits, labels, self._smoothing), soft_targets(logits)
+    def __call__(
+        self, task: Task, outputs: Tensor, targets: Tensor, member: SubNetwork, soft: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of one sub-network; the largest hands its soft targets on."""
+        if member.role == "largest":
+            return task.loss(outputs, targets, smoothing=self._smoothing), task.soft(outputs)
         assert soft is not None, "the largest network must come first"
-        return soft_loss(logits, soft), soft
+        return task.distil(outputs, soft), soft
 
 
 @torch.no_grad()

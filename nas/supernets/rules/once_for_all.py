@@ -18,41 +18,43 @@ from torch import Tensor, nn
 from nas.search_spaces import SearchSpace
 from nas.supernets.calibration import calibrate
 from nas.supernets.groups import sort_channels
-from nas.supernets.rules.samplers import LargestNetwork, Opened, RandomNetworks
+from nas.supernets.rules.samplers import ElasticChoices, LargestNetwork, RandomNetworks
 from nas.supernets.supernet import Supernet
-from nas.training import Phase, Slot, SmoothedLabels, TrainingRule
-from nas.training.losses import label_loss, soft_loss
+from nas.task import Task
+from nas.training import Phase, SmoothedTargets, SubNetwork, TrainingRule
 from nas.training.schedules import cosine, warmed_up
 
 
 @dataclass(frozen=True, slots=True)
-class TeacherAndLabels:
-    """Labels, plus `weight` times the probabilities of the frozen teacher."""
+class TeacherAndTargets:
+    """The data's targets, plus `weight` times the soft targets of the frozen teacher."""
 
     weight: float = 1.0
     smoothing: float = 0.1
 
-    def __call__(self, logits: Tensor, labels: Tensor, slot: Slot, soft: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The loss of one sub-network; the teacher's probabilities pass through."""
+    def __call__(
+        self, task: Task, outputs: Tensor, targets: Tensor, member: SubNetwork, soft: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of one sub-network; the teacher's soft targets pass through."""
         assert soft is not None, "progressive shrinking needs its teacher"
-        return label_loss(logits, labels, self.smoothing) + self.weight * soft_loss(logits, soft), soft
+        return task.loss(outputs, targets, smoothing=self.smoothing) + self.weight * task.distil(outputs, soft), soft
 
 
-def sort_for_width(network: nn.Module, *, opened: Opened) -> None:
-    """Sort channels, keeping what the `opened` choices already use."""
+def sort_for_width(network: nn.Module, *, elastic: ElasticChoices) -> None:
+    """Sort channels, keeping what the `elastic` choices already use."""
     assert isinstance(network, Supernet)
-    lowest = opened.lowest(network.space).tolist()
+    lowest = elastic.lowest(network.space).tolist()
     sort_channels(network, network.groups, dict(zip(network.space.names, lowest, strict=True)))
 
 
-def frozen_largest(network: nn.Module, images: Tensor) -> nn.Module:
+def frozen_largest(network: nn.Module, inputs: Tensor) -> nn.Module:
     """The largest network as it is now, as a plain network with calibrated statistics."""
     assert isinstance(network, Supernet)
     largest = network.space.largest()
-    return network.extract(largest, calibrate(network, [largest], images)[0])
+    return network.extract(largest, calibrate(network, [largest], inputs)[0])
 
 
-def _opened_counts(space: SearchSpace) -> tuple[int, int, int]:
+def _most_choices(space: SearchSpace) -> tuple[int, int, int]:
     """The most choices that any gene has of kernel, of depth, and of width or expansion."""
     counts = {"kernel": 1, "depth": 1, "width": 1, "expansion": 1}
     for gene in space.genes:
@@ -61,31 +63,33 @@ def _opened_counts(space: SearchSpace) -> tuple[int, int, int]:
 
 
 def phases(space: SearchSpace) -> list[Phase]:
-    """The phases that open something new in this space."""
-    kernels, depths, widths = _opened_counts(space)
+    """The phases that make something elastic that this space has choices of."""
+    kernels, depths, widths = _most_choices(space)
     slow = warmed_up(cosine, 0.05)
-    plan = [Phase("largest", 0.20, 1.0, warmed_up(cosine, 0.03), LargestNetwork(any_resolution=True), SmoothedLabels())]
+    plan = [Phase("largest", 0.20, 1.0, warmed_up(cosine, 0.03), LargestNetwork(any_resolution=True), SmoothedTargets())]
 
-    def elastic(name: str, share: float, count: int, opened: Opened, *, sort: Opened | None = None) -> None:
+    def shrink(
+        name: str, share: float, count: int, elastic: ElasticChoices, *, sort: ElasticChoices | None = None
+    ) -> None:
         plan.append(
             Phase(
-                name, share, 1.0, slow, RandomNetworks(count, opened), TeacherAndLabels(),
-                prepare=None if sort is None else partial(sort_for_width, opened=sort),
+                name, share, 1.0, slow, RandomNetworks(count, elastic), TeacherAndTargets(),
+                prepare=None if sort is None else partial(sort_for_width, elastic=sort),
                 teacher=frozen_largest if len(plan) == 1 else None,
             )
         )  # fmt: skip
 
     if kernels > 1:
-        elastic("elastic kernel", 0.10, 1, Opened(kernels))
+        shrink("elastic kernel", 0.10, 1, ElasticChoices(kernels))
     if depths > 2:
-        elastic("elastic depth 1", 0.05, 2, Opened(kernels, 2))
+        shrink("elastic depth 1", 0.05, 2, ElasticChoices(kernels, 2))
     if depths > 1:
-        elastic("elastic depth 2", 0.10, 2, Opened(kernels, depths))
+        shrink("elastic depth 2", 0.10, 2, ElasticChoices(kernels, depths))
     if widths > 2:
-        elastic("elastic width 1", 0.05, 4, Opened(kernels, depths, 2, 2), sort=Opened())
+        shrink("elastic width 1", 0.05, 4, ElasticChoices(kernels, depths, 2, 2), sort=ElasticChoices())
     if widths > 1:
-        opened = Opened(width=2, expansion=2) if widths > 2 else Opened()
-        elastic("elastic width 2", 0.50, 4, Opened(kernels, depths, widths, widths), sort=opened)
+        earlier = ElasticChoices(width=2, expansion=2) if widths > 2 else ElasticChoices()
+        shrink("elastic width 2", 0.50, 4, ElasticChoices(kernels, depths, widths, widths), sort=earlier)
     return plan
 
 

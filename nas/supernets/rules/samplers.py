@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search_spaces import SearchSpace
-from nas.training import Slot
+from nas.training import SubNetwork
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """How many choices of each kind of gene are open, from the largest down; resolution is always fully open.
+class ElasticChoices:
+    """How many choices of each kind of gene are elastic, from the largest down; of other kinds all are, as of resolution.
 
     Args:
-        kernel, depth, width, expansion: Numbers of open choices; 1 is the largest alone.
+        kernel, depth, width, expansion: Numbers of choices; 1 is the largest alone.
     """
 
     kernel: int = 1
@@ -25,10 +25,10 @@ class Opened:
     expansion: int = 1
 
     def lowest(self, space: SearchSpace) -> NDArray[np.int64]:
-        """[D]: the first open choice of each gene."""
-        opened = {"kernel": self.kernel, "depth": self.depth, "width": self.width, "expansion": self.expansion}
-        limits = [opened.get(gene.kind, len(gene.choices)) for gene in space.genes]
-        first: NDArray[np.int64] = np.maximum(space.cardinalities - np.array(limits), 0)
+        """[D]: the first elastic choice of each gene."""
+        limits = {"kernel": self.kernel, "depth": self.depth, "width": self.width, "expansion": self.expansion}
+        counts = [limits.get(gene.kind, len(gene.choices)) for gene in space.genes]
+        first: NDArray[np.int64] = np.maximum(space.cardinalities - np.array(counts), 0)
         return first
 
 
@@ -39,23 +39,23 @@ def _resolutions(space: SearchSpace) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class RandomNetworks:
-    """`count` networks, every open gene drawn uniformly on its own; all at one resolution.
+    """`count` networks, every elastic gene drawn uniformly on its own; all at one resolution.
 
     Args:
         count: Networks a step.
-        opened: The choices that are open; None for all.
+        elastic: The choices that are drawn from; None for all.
     """
 
     count: int = 1
-    opened: Opened | None = None
+    elastic: ElasticChoices | None = None
 
-    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[Slot]:
+    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[SubNetwork]:
         """Draw the networks of one step."""
-        lowest = None if self.opened is None else self.opened.lowest(space)
+        lowest = None if self.elastic is None else self.elastic.lowest(space)
         drawn = space.sample_choices(rng, self.count, lowest)
         for at in _resolutions(space):
             drawn[:, at] = drawn[0, at]
-        return [Slot(arch, "random") for arch in space.architectures(drawn)]
+        return [SubNetwork(arch, "random") for arch in space.architectures(drawn)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class LargestNetwork:
 
     any_resolution: bool = False
 
-    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[Slot]:
+    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[SubNetwork]:
         """The largest network."""
         row = space.indices([space.largest()])
         for at in _resolutions(space) if self.any_resolution else ():
             row[:, at] = rng.integers(0, space.cardinalities[at])
-        return [Slot(arch, "largest") for arch in space.architectures(row)]
+        return [SubNetwork(arch, "largest") for arch in space.architectures(row)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class Sandwich:
 
     middle: int = 2
 
-    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[Slot]:
-        """Largest first: it makes the targets for the others."""
+    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[SubNetwork]:
+        """Largest first: it makes the soft targets for the others."""
         drawn = space.architectures(space.sample_choices(rng, self.middle))
         return [
-            Slot(space.largest(), "largest"),
-            *(Slot(arch, "random") for arch in drawn),
-            Slot(space.smallest(), "smallest"),
+            SubNetwork(space.largest(), "largest"),
+            *(SubNetwork(arch, "random") for arch in drawn),
+            SubNetwork(space.smallest(), "smallest"),
         ]

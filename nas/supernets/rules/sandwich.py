@@ -13,35 +13,37 @@ from torch import Tensor
 from nas.search_spaces import SearchSpace
 from nas.supernets.rules.bignas import zero_init_residuals
 from nas.supernets.rules.samplers import Sandwich
-from nas.training import Phase, Slot, TrainingRule
-from nas.training.losses import label_loss, soft_loss, soft_targets
+from nas.task import Task
+from nas.training import Phase, SubNetwork, TrainingRule
 from nas.training.schedules import cosine, warmed_up
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsAndLargest:
-    """The largest learns from labels, all others from labels and from its detached probabilities.
+class TargetsAndLargest:
+    """The largest learns from the data's targets, all others from these and from its soft targets.
 
     Args:
-        labels: Share of the labels in the loss of the others; 0 is BigNAS's in-place distillation.
-        smoothing: Share of a label spread over all classes.
+        hard: Share of the data's targets in the loss of the others; 0 is BigNAS's in-place distillation.
+        smoothing: Share of a target spread over all answers.
     """
 
-    labels: float = 0.5
+    hard: float = 0.5
     smoothing: float = 0.1
 
-    def __call__(self, logits: Tensor, labels: Tensor, slot: Slot, soft: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The loss of one sub-network; the largest hands its probabilities on."""
-        by_labels = label_loss(logits, labels, self.smoothing)
-        if slot.role == "largest":
-            return by_labels, soft_targets(logits)
+    def __call__(
+        self, task: Task, outputs: Tensor, targets: Tensor, member: SubNetwork, soft: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of one sub-network; the largest hands its soft targets on."""
+        by_targets = task.loss(outputs, targets, smoothing=self.smoothing)
+        if member.role == "largest":
+            return by_targets, task.soft(outputs)
         assert soft is not None, "the largest network must come first"
-        return self.labels * by_labels + (1 - self.labels) * soft_loss(logits, soft), soft
+        return self.hard * by_targets + (1 - self.hard) * task.distil(outputs, soft), soft
 
 
 def phases(space: SearchSpace) -> list[Phase]:
     """One phase over everything."""
-    return [Phase("sandwich", 1.0, 1.0, warmed_up(cosine, 0.03), Sandwich(middle=2), LabelsAndLargest())]
+    return [Phase("sandwich", 1.0, 1.0, warmed_up(cosine, 0.03), Sandwich(middle=2), TargetsAndLargest())]
 
 
 RULE = TrainingRule("sandwich", phases, learning_rate=0.6, weight_decay=1e-5, initialise=zero_init_residuals)
