@@ -39,7 +39,7 @@ from nas import search_spaces
 from nas.data import ImageData, ImagePreprocessing, Split
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import RULES, Regularisation, build, train
-from nas.training import ALONE, Group, Noise, Progress, Settings, TorchGroup, Trainer
+from nas.training import ALONE, Batches, Group, Loop, PassOptions, Progress, RuleStep, Settings, TorchGroup
 
 NAME = "distributed_training"
 WORKERS, BATCH, STEPS = 2, 64, 20
@@ -59,13 +59,12 @@ class Branches(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.05, generator=generator)
 
-    def forward(self, x: Tensor, arch: Architecture, noise: Noise) -> Tensor:
-        """[B, C, H, W] to logits [B, K]."""
+    def forward(self, x: Tensor, archs: list[Architecture], options: PassOptions) -> list[Tensor]:
+        """[B, C, H, W] to logits [B, K] of each architecture."""
         features = F.avg_pool2d(F.relu(self.conv(x)), 2).flatten(1)
-        regular = Regularisation(0.2, 0.0, torch.Generator().manual_seed(noise.seed), noise.group)
+        regular = Regularisation(0.2, 0.0, torch.Generator().manual_seed(options.seed), options.group)
         features = features * regular.keep(tuple(features.shape), 0.2, features)
-        logits: Tensor = self.heads[str(arch[self.gene])](features)
-        return logits
+        return [self.heads[str(arch[self.gene])](features) for arch in archs]
 
 
 @dataclass
@@ -136,9 +135,10 @@ def run(task: Task, group: Group) -> dict[str, Any]:
     network: nn.Module
     if task.network == "plain":
         network = plain = Branches(space, data.task.channels, data.task.size, data.task.classes)
-        rule = replace(RULES[task.rule], weight_decay=0.01)
+        rule = replace(RULES[task.rule], weight_decay=0.01, initialise=None)  # it is no supernet
         settings = Settings(epochs, BATCH, 0.05, seed=0)
-        Trainer(network, plain, space, data, rule, settings, group=counting).run(progress=tick)
+        batches = Batches(data, settings, group=counting)
+        Loop(RuleStep(network, plain, space, batches, rule), batches.steps).run(progress=tick)
     else:
         network = supernet = build(space, seed=0)
         if task.double:
@@ -148,7 +148,7 @@ def run(task: Task, group: Group) -> dict[str, Any]:
             )
         train(
             supernet, data, rule=task.rule, epochs=epochs, batch_size=BATCH, learning_rate=0.05, group=counting,
-            diverse=task.diverse, progress=tick,
+            independent_sampling=task.diverse, progress=tick,
         )  # fmt: skip
     trainable = sum(p.numel() for p in network.parameters())
     return {

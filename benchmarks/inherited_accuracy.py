@@ -117,8 +117,8 @@ def _say(what: str) -> Any:
     def progress(p: Progress) -> None:
         if p.step % 156 == 0 or p.step == p.steps:
             print(
-                f"{what}: step {p.step}/{p.steps} {p.phase} loss {p.loss:.3f} {p.metric.column} {p.metric.text(p.value)} "
-                f"left {p.seconds_left:.0f} s",
+                f"{what}: step {p.step}/{p.steps} {p.phase} loss {p.loss:.3f} "
+                f"{p.metric.column} {p.metric.text(p.value)} left {p.seconds_left:.0f} s",
                 flush=True,
             )
 

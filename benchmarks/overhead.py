@@ -24,7 +24,6 @@ from nas.search_spaces import get
 from nas.supernets import build, calibrate
 from nas.supernets.rules.samplers import Sandwich
 from nas.task import ImageClassification
-from nas.training.losses import label_loss
 
 NAME = "overhead"
 BATCH = 128
@@ -63,20 +62,20 @@ def sandwich(preset: str, size: int, device: str, repetition: int, rounds: int) 
     """Four sub-networks forward and backward, shared weights against plain networks; the same loss on both sides."""
     space = get("mobilenet", task=ImageClassification(size, 3, 10), preset=preset)
     supernet = build(space, seed=0).to(device).train()
-    slots = Sandwich()(space, np.random.default_rng(repetition))
-    plain = [supernet.extract(slot.arch).to(device, memory_format=torch.channels_last).train() for slot in slots]  # type: ignore[call-overload]
+    members = Sandwich()(space, np.random.default_rng(repetition))
+    plain = [supernet.extract(member.arch).to(device, memory_format=torch.channels_last).train() for member in members]  # type: ignore[call-overload]
     x = images(size, device)
     labels = torch.arange(BATCH, device=device) % 10
 
     def elastic() -> None:
         supernet.zero_grad(set_to_none=True)
-        for slot in slots:
-            label_loss(supernet(x, slot.arch), labels, 0.1).backward()
+        for member in members:
+            space.task.loss(supernet(x, member.arch), labels, smoothing=0.1).backward()
 
     def separate() -> None:
         for network in plain:
             network.zero_grad(set_to_none=True)
-            label_loss(network(x), labels, 0.1).backward()
+            space.task.loss(network(x), labels, smoothing=0.1).backward()
 
     found = in_turns(device, {"elastic": elastic, "plain": separate}, rounds)
     key = {"what": "sandwich step", "preset": preset, "batch": BATCH, "repetition": repetition}

@@ -20,7 +20,8 @@ def training_bar(title: str) -> Iterator[Callable[[TrainingProgress], None]]:
         task = bar.add_task(title, total=None, note="")
 
         def update(p: TrainingProgress) -> None:
-            note = f"epoch {p.epoch}, loss {p.loss:.3f}, {p.metric.column} {p.metric.text(p.value)}, {_left(p.seconds_left)}"
+            measured = f"loss {p.loss:.3f}, {p.metric.column} {p.metric.text(p.value)}"
+            note = f"epoch {p.epoch}, {measured}, {_left(p.seconds_left)}"
             now = title if title.endswith(p.phase) else f"{title}, {p.phase}"
             bar.update(task, total=p.steps, completed=p.step, note=note, description=now)
 

@@ -82,21 +82,19 @@ def train(
     chosen = rules.get(rule) if isinstance(rule, str) else rule
     supernet.space.task.require(data.task, what="the data")
     rate = _rate(chosen.learning_rate, learning_rate, batch_size)
-    settings = Settings(epochs, batch_size, rate, seed, device)
+    batches = Batches(data, Settings(epochs, batch_size, rate, seed, device), group=group)
     step = RuleStep(
         supernet,
         forward_of(supernet),
         supernet.space,
-        Batches(data, batch_size, seed=seed, device=device, group=group),
+        batches,
         chosen,
-        settings,
-        group=group,
         independent_sampling=independent_sampling,
         no_weight_decay=supernet.no_weight_decay,
     )
     loop = Loop(
         step,
-        step.steps,
+        batches.steps,
         directory=directory,
         identity={**step.identity, "space": supernet.space.digest},
         writes=group.rank == 0,
@@ -157,12 +155,12 @@ def train_alone(
     if space is not None:
         space.task.require(data.task, what="the data")
     default_rate, default_decay = DEFAULTS[optimiser]
-    settings = Settings(epochs, batch_size, _rate(default_rate, learning_rate, batch_size), seed, device)
+    rate = _rate(default_rate, learning_rate, batch_size)
+    batches = Batches(data, Settings(epochs, batch_size, rate, seed, device))
     step = NetworkStep(
         network,
         data.task,
-        Batches(data, batch_size, seed=seed, device=device),
-        settings,
+        batches,
         schedule=warmed_up(cosine, 0.03),
         optimiser_name=optimiser,
         weight_decay=default_decay if weight_decay is None else weight_decay,
@@ -171,7 +169,7 @@ def train_alone(
     )
     facts = {"space": None if space is None else space.digest, "arch": None if arch is None else arch.digest}
     loop = Loop(
-        step, step.steps, directory=directory, identity={**step.identity, **facts}, checkpoint_s=checkpoint_s
+        step, batches.steps, directory=directory, identity={**step.identity, **facts}, checkpoint_s=checkpoint_s
     )
     loop.run(resume=resume, progress=progress)
     network.eval()

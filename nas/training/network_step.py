@@ -15,7 +15,6 @@ from nas.training.batches import Batches, seed_of
 from nas.training.loop import NotFinite, StepResult
 from nas.training.optimiser import autocast, optimiser, set_rate, update
 from nas.training.schedules import Schedule
-from nas.training.settings import Settings
 
 PHASE = "alone"
 
@@ -29,8 +28,7 @@ class NetworkStep:
     Args:
         network: Trained in place.
         task: Its loss and measures.
-        batches: The examples.
-        settings: The run.
+        batches: The examples, and the run.
         schedule: Factor on the learning rate over the run.
         optimiser_name: "sgd" or "adamw".
         weight_decay: Of matrices and convolutions.
@@ -46,7 +44,6 @@ class NetworkStep:
         network: nn.Module,
         task: Task,
         batches: Batches,
-        settings: Settings,
         *,
         schedule: Schedule,
         optimiser_name: str,
@@ -54,24 +51,19 @@ class NetworkStep:
         no_weight_decay: Collection[str] = (),
         smoothing: float = 0.1,
     ) -> None:
-        self._network, self._task, self._batches, self._settings = network, task, batches, settings
-        self._network.to(settings.device).train()
+        self._network, self._task, self._batches, self._settings = network, task, batches, batches.settings
+        self._network.to(self._settings.device).train()
         self._schedule, self._smoothing = schedule, smoothing
         self._optimiser = optimiser(
             optimiser_name,
             network,
-            learning_rate=settings.learning_rate,
+            learning_rate=self._settings.learning_rate,
             weight_decay=weight_decay,
             exempt=no_weight_decay,
         )
         self._facts = {"optimiser": optimiser_name, "weight_decay": weight_decay, "smoothing": smoothing}
         self._facts["no_weight_decay"] = sorted(no_weight_decay)
         self._metric = metric_of(task.measures[0], {metric.name: metric for metric in task.metrics})
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        return self._settings.epochs * self._batches.per_epoch
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -81,7 +73,7 @@ class NetworkStep:
     def step(self, number: int) -> StepResult:
         """See `Trainable`."""
         settings = self._settings
-        set_rate(self._optimiser, settings.learning_rate * self._schedule(number / self.steps))
+        set_rate(self._optimiser, settings.learning_rate * self._schedule(number / self._batches.steps))
         inputs, targets = self._batches.batch(number)
         self._optimiser.zero_grad(set_to_none=True)
         with seeded(settings.device, seed_of(settings.seed, 3, number, 0)), autocast(settings.device):

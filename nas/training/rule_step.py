@@ -17,7 +17,6 @@ from nas.training.loop import NotFinite, StepResult
 from nas.training.optimiser import autocast, optimiser, set_rate, update
 from nas.training.parallel import ALONE, Group, average_gradients
 from nas.training.rule import Phase, SubNetwork, TrainingRule, check_passes
-from nas.training.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,8 @@ class RuleStep:
         network: Where the parameters live.
         forward: How its sub-networks run.
         space: What the rule's sampler draws from; its task has the losses.
-        batches: The examples.
+        batches: The examples, the run, and the processes that train together.
         rule: The rule.
-        settings: The run.
-        group: The processes that train together.
         independent_sampling: Whether each process draws sub-networks of the rule's `sampled` roles on its own, for more
             of them a step; what is trained then depends on the number of processes, and a resumed run needs as many.
         no_weight_decay: Names of parameters that do not decay, besides norms and biases.
@@ -75,16 +72,15 @@ class RuleStep:
         space: SearchSpace,
         batches: Batches,
         rule: TrainingRule,
-        settings: Settings,
         *,
-        group: Group = ALONE,
         independent_sampling: bool = False,
         no_weight_decay: Collection[str] = (),
     ) -> None:
+        settings = batches.settings
         self._network = network.to(settings.device).train()
         self._forward, self._space, self._task = forward, space, space.task
         self._batches, self._rule, self._settings = batches, rule, settings
-        self._group, self._independent = group, independent_sampling and group.size > 1
+        self._group, self._independent = batches.group, independent_sampling and batches.group.size > 1
         self._optimiser = optimiser(
             rule.optimiser,
             network,
@@ -93,15 +89,10 @@ class RuleStep:
             exempt=no_weight_decay,
         )
         self._phases = rule.phases(space)
-        self._starts = phase_starts([phase.share for phase in self._phases], self.steps)
+        self._starts = phase_starts([phase.share for phase in self._phases], self._batches.steps)
         self._entered = 0  # phases
         self._teacher: nn.Module | None = None
         self._metric = metric_of(self._task.measures[0], {metric.name: metric for metric in self._task.metrics})
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        return self._settings.epochs * self._batches.per_epoch
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -143,9 +134,7 @@ class RuleStep:
         own = phase.sampler(self._space, np.random.default_rng((seed, 2, number, self._group.rank)))
         return [b if a.role in self._rule.sampled else a for a, b in zip(shared, own, strict=True)]
 
-    def backward(
-        self, phase: Phase, members: list[SubNetwork], inputs: Tensor, targets: Tensor, number: int
-    ) -> Tensor:
+    def backward(self, phase: Phase, members: list[SubNetwork], inputs: Tensor, targets: Tensor, number: int) -> Tensor:
         """Backpropagate every sub-network; gradients add up in the parameters.
 
         Returns:
@@ -215,7 +204,7 @@ class RuleStep:
     def _rate(self, number: int) -> float:
         at = self._entered - 1
         start = self._starts[at]
-        end = self._starts[at + 1] if at + 1 < len(self._starts) else self.steps
+        end = self._starts[at + 1] if at + 1 < len(self._starts) else self._batches.steps
         phase = self._phases[at]
         return self._settings.learning_rate * phase.learning_rate * phase.schedule((number - start) / (end - start))
 

@@ -117,7 +117,7 @@ def test_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch: p
         if step == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("nas.training.trainer.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("nas.training.loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(Progress, "__init__", interrupt)
     assert nas(*words, "--out", out).code == 130
     monkeypatch.setattr(Progress, "__init__", original)

@@ -19,7 +19,7 @@ from nas.cluster.training import Mailbox, Workers, train_on_workers
 from nas.errors import CheckpointError, Diverged, UnknownName, UsageError, WorkersLost
 from nas.search_spaces import SearchSpace
 from nas.supernets import RULES, MobileNetSupernet, build, load, train
-from nas.training import CHECKPOINT, Phase, Progress, Slot
+from nas.training import CHECKPOINT, Phase, Progress, SubNetwork
 from nas.training.rule import Sampler
 from tests.cli.calling import nas, one_line
 from tests.images import stripes
@@ -48,7 +48,7 @@ class DiesOnce:
     log: Path
     steps: int = 0
 
-    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[Slot]:
+    def __call__(self, space: SearchSpace, rng: np.random.Generator) -> list[SubNetwork]:
         self.steps += 1
         with self.log.open("a") as file:
             file.write(f"{os.getpid()} {rng.bit_generator.seed_seq.entropy[2]}\n")  # type: ignore[attr-defined]

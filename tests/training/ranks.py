@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas.data import ImageData
 from nas.search_spaces import Architecture
 from nas.supernets import RULES, Regularisation
-from nas.training import Group, Noise, Settings, Trainer
+from nas.training import Batches, Forward, Group, Loop, PassOptions, Progress, RuleStep, Settings
 from tests.images import stripes
 from tests.spaces import SPACES
 
@@ -81,14 +81,13 @@ class Branches(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.1, generator=generator)
 
-    def forward(self, x: Tensor, arch: Architecture, noise: Noise) -> Tensor:
+    def forward(self, x: Tensor, archs: list[Architecture], options: PassOptions) -> list[Tensor]:
         features = F.avg_pool2d(F.relu(self.conv(x)), 2).flatten(1)
-        if noise.dropout:
-            generator = torch.Generator().manual_seed(noise.seed)
-            regular = Regularisation(noise.dropout, 0.0, generator, noise.group)
-            features = features * regular.keep(tuple(features.shape), noise.dropout, features)
-        logits: Tensor = self.heads[str(arch["stage1.block0.kernel"])](features)
-        return logits
+        if options.dropout:
+            generator = torch.Generator().manual_seed(options.seed)
+            regular = Regularisation(options.dropout, 0.0, generator, options.group)
+            features = features * regular.keep(tuple(features.shape), options.dropout, features)
+        return [self.heads[str(arch["stage1.block0.kernel"])](features) for arch in archs]
 
 
 def images() -> ImageData:
@@ -96,8 +95,27 @@ def images() -> ImageData:
     return replace(stripes(128), flip=True, padding=1)
 
 
-def branches_trainer(network: Branches, rule: str, group: Group, *, epochs: int = 5) -> Trainer:
-    """Four steps an epoch, with weight decay and dropout that would show on the wrong weights or images."""
+def branches_batches(group: Group, *, epochs: int = 5) -> Batches:
+    """Four steps an epoch."""
+    return Batches(images(), Settings(epochs, 32, 0.1, seed=3), group=group)
+
+
+def branches_step(
+    network: Branches, rule: str, group: Group, *, forward: Forward | None = None, independent_sampling: bool = False
+) -> RuleStep:
+    """Weight decay and dropout that would show on the wrong weights or images."""
     strict = replace(RULES[rule], weight_decay=0.05, dropout=0.3, initialise=None)  # it is no supernet
-    settings = Settings(epochs, 32, 0.1, seed=3)
-    return Trainer(network, network, SPACE, images(), strict, settings, group=group)
+    batches = branches_batches(group)
+    return RuleStep(network, forward or network, SPACE, batches, strict, independent_sampling=independent_sampling)
+
+
+def train_branches(
+    network: Branches,
+    rule: str,
+    group: Group,
+    *,
+    forward: Forward | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """All 20 steps."""
+    Loop(branches_step(network, rule, group, forward=forward), 20).run(progress=progress)

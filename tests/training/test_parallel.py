@@ -22,10 +22,11 @@ from nas.data import ImagePreprocessing
 from nas.errors import CheckpointError, Diverged, UsageError
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import RULES, MobileNetSupernet, train
-from nas.training import ALONE, Group, Noise, Progress, Slot, TorchGroup, TrainingRule
+from nas.task import Task
+from nas.training import ALONE, Group, PassOptions, Progress, SubNetwork, TorchGroup, TrainingRule
 from nas.training.parallel import average_gradients, check_shares, gathered, rows_of
 from tests.images import stripes
-from tests.training.ranks import SPACE, Branches, ThreadGroup, branches_trainer, images, on_ranks
+from tests.training.ranks import SPACE, Branches, ThreadGroup, branches_step, on_ranks, train_branches
 
 # Single precision through many batch norms and ReLUs, where a rounding error can switch a unit on or off.
 ROUNDING = 5e-4
@@ -54,7 +55,7 @@ def gloo_rank(rank: int, folder: str) -> None:
     for rule in SHARED:
         network, steps = Branches(), list[int]()
         calls[0] = 0
-        branches_trainer(network, rule, TorchGroup()).run(progress=lambda p, steps=steps: steps.append(p.step))
+        train_branches(network, rule, TorchGroup(), progress=lambda p, steps=steps: steps.append(p.step))
         found[rule] = {"weights": network.state_dict(), "calls": calls[0], "steps": steps[-1]}
     dist.barrier()  # gloo aborts a process whose last receiving the other one leaves too early
     dist.destroy_process_group()
@@ -66,7 +67,7 @@ def test_two_processes_train_what_one_does_with_one_reduction_a_step(tmp_path: P
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for rule in SHARED:
         one = Branches()
-        branches_trainer(one, rule, ALONE).run()
+        train_branches(one, rule, ALONE)
         assert first[rule]["steps"] == first[rule]["calls"] == second[rule]["calls"] == 20
         for name, value in one.state_dict().items():
             torch.testing.assert_close(first[rule]["weights"][name], value, rtol=0, atol=1e-5, msg=f"{rule} {name}")
@@ -99,31 +100,33 @@ def test_ranks_share_batch_norms_too(rule: str, monkeypatch: pytest.MonkeyPatch)
         assert sum(count > size for count in sums) == len(seen) == 15
         for mine, one in zip(seen, expected, strict=True):
             assert mine.loss == pytest.approx(one.loss, abs=1e-4)
-            assert mine.accuracy == pytest.approx(one.accuracy, abs=0.05)  # a tie may fall to the other side
+            assert mine.value == pytest.approx(one.value, abs=0.05)  # a tie may fall to the other side
 
 
 class Watched:
-    """A rule's sampler that every rank sees, and the slots that ranks really train."""
+    """A rule's sampler that every rank sees, and the sub-networks that ranks really train."""
 
     def __init__(self, rule: str) -> None:
         self.trained: dict[int, list[tuple[str, str]]] = {}
         self.rule = replace(RULES[rule], phases=lambda space: [self._phase(p) for p in RULES[rule].phases(space)])
 
     def _phase(self, phase: Any) -> Any:
-        def target(logits: Tensor, labels: Tensor, slot: Slot, soft: Tensor | None) -> tuple[Tensor, Tensor | None]:
-            self.trained.setdefault(threading.get_ident(), []).append((slot.role, slot.arch.digest))
-            loss, soft = phase.target(logits, labels, slot, soft)
+        def target(
+            task: Task, outputs: Tensor, targets: Tensor, member: SubNetwork, soft: Tensor | None
+        ) -> tuple[Tensor, Tensor | None]:
+            self.trained.setdefault(threading.get_ident(), []).append((member.role, member.arch.digest))
+            loss, soft = phase.target(task, outputs, targets, member, soft)
             return loss, soft
 
         return replace(phase, target=target)
 
 
-def test_diverse_ranks_draw_other_random_networks_and_keep_the_same_weights() -> None:
+def test_independent_ranks_draw_other_random_networks_and_keep_the_same_weights() -> None:
     start, watched = MobileNetSupernet(SPACE, seed=0), Watched("bignas")
 
     def work(group: ThreadGroup) -> tuple[MobileNetSupernet, list[tuple[str, str]]]:
         network = copy.deepcopy(start)
-        train(network, stripes(96), rule=watched.rule, epochs=2, batch_size=32, group=group, diverse=True)
+        train(network, stripes(96), rule=watched.rule, epochs=2, batch_size=32, group=group, independent_sampling=True)
         return network, watched.trained[threading.get_ident()]
 
     (first, trained), (second, others) = on_ranks(2, work)
@@ -133,42 +136,39 @@ def test_diverse_ranks_draw_other_random_networks_and_keep_the_same_weights() ->
     assert all(a == b for a, b in pairs if a[0] != "random")
     assert sum(a != b for a, b in pairs if a[0] == "random") == 12
     alone = Watched("bignas")
-    train(copy.deepcopy(start), stripes(96), rule=alone.rule, epochs=2, batch_size=32, diverse=True)
+    train(copy.deepcopy(start), stripes(96), rule=alone.rule, epochs=2, batch_size=32, independent_sampling=True)
     assert alone.trained[threading.get_ident()] == trained  # the first rank draws as one process does
 
 
-def test_diverse_ranks_equal_one_process_that_trains_all_their_networks() -> None:
+def test_independent_ranks_equal_one_process_that_trains_all_their_networks() -> None:
     """The step's gradient is the mean over ranks, with parameters that one rank alone has, or none."""
     start = Branches()
 
     def work(group: ThreadGroup) -> Branches:
         network = copy.deepcopy(start)
-        trainer = branches_trainer(network, "single_path", group)
-        trainer._diverse = True
-        trainer._network.train()
-        for step in range(6):
-            trainer._step(step, 0)
+        step = branches_step(network, "single_path", group, independent_sampling=True)
+        for number in range(6):
+            step.step(number)
         return network
 
     ranks = on_ranks(2, work)
     assert_same(ranks[0], ranks[1], 0)
 
     manual = copy.deepcopy(start)
-    trainer = branches_trainer(manual, "single_path", ALONE)
-    phase = trainer._phases[0]
+    (phase,) = RULES["single_path"].phases(SPACE)
 
-    def slots_of(step: int) -> list[Architecture]:
-        seeds = ((3, 2, step), (3, 2, step, 1))
+    def drawn(number: int) -> list[Architecture]:
+        seeds = ((3, 2, number), (3, 2, number, 1))
         return [phase.sampler(SPACE, np.random.default_rng(seed))[0].arch for seed in seeds]
 
-    def both(x: Tensor, arch: Architecture, noise: Noise) -> Tensor:
+    def both(x: Tensor, archs: list[Architecture], options: PassOptions) -> list[Tensor]:
         # Noise on the whole batch is not on its own network's rows only, so both take their rows of all logits.
-        first, second = (manual(x, each, noise) for each in slots_of(step))
-        return torch.cat([first[: len(x) // 2], second[len(x) // 2 :]])
+        first, second = (manual(x, [arch], options)[0] for arch in drawn(number))
+        return [torch.cat([first[: len(x) // 2], second[len(x) // 2 :]])]
 
-    trainer._forward = both
-    for step in range(6):
-        trainer._step(step, 0)
+    step = branches_step(manual, "single_path", ALONE, forward=both)
+    for number in range(6):
+        step.step(number)
     assert_same(manual, ranks[0], 1e-6)
 
 
@@ -221,17 +221,14 @@ def test_gathered_is_ordered_by_rank() -> None:
 
 def test_a_loss_that_is_not_finite_on_one_rank_stops_all_with_the_same_line() -> None:
     def work(group: ThreadGroup) -> str:
-        network = Branches()
-        trainer = branches_trainer(network, "sandwich", group)
-        calls = [0]
+        network, calls = Branches(), [0]
 
-        def poisoned(x: Tensor, arch: Architecture, noise: Noise) -> Tensor:
+        def poisoned(x: Tensor, archs: list[Architecture], options: PassOptions) -> list[Tensor]:
             calls[0] += 1
-            return network(x, arch, noise) * (math.nan if group.rank == 1 and calls[0] == 9 else 1.0)
+            return [y * (math.nan if group.rank == 1 and calls[0] == 9 else 1.0) for y in network(x, archs, options)]
 
-        trainer._forward = poisoned
         with pytest.raises(Diverged) as caught:
-            trainer.run()
+            train_branches(network, "sandwich", group, forward=poisoned)
         return str(caught.value)
 
     first, second = on_ranks(2, work)
@@ -299,16 +296,18 @@ def test_only_the_first_rank_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert writers == [first] * 3
 
 
-def test_a_diverse_run_resumes_with_as_many_workers_only(tmp_path: Path) -> None:
+def test_a_run_with_independent_sampling_resumes_with_as_many_workers_only(tmp_path: Path) -> None:
     data = stripes(96)
     words: dict[str, Any] = {"rule": "single_path", "epochs": 1, "batch_size": 24, "directory": tmp_path}
     network = MobileNetSupernet(SPACE, seed=0)
-    on_ranks(2, lambda group: train(copy.deepcopy(network), data, **words, group=group, diverse=True))
-    with pytest.raises(CheckpointError, match="diverse=2, now it is None"):
+    on_ranks(2, lambda group: train(copy.deepcopy(network), data, **words, group=group, independent_sampling=True))
+    with pytest.raises(CheckpointError, match="independent_sampling=2, now it is None"):
         train(copy.deepcopy(network), data, **words, resume=True)
-    with pytest.raises(CheckpointError, match="diverse=2, now it is 3"):
-        on_ranks(3, lambda g: train(copy.deepcopy(network), data, **words, group=g, diverse=True, resume=True))
-    on_ranks(2, lambda g: train(copy.deepcopy(network), data, **words, group=g, diverse=True, resume=True))
+    with pytest.raises(CheckpointError, match="independent_sampling=2, now it is 3"):
+        on_ranks(
+            3, lambda g: train(copy.deepcopy(network), data, **words, group=g, independent_sampling=True, resume=True)
+        )
+    on_ranks(2, lambda g: train(copy.deepcopy(network), data, **words, group=g, independent_sampling=True, resume=True))
 
 
 @pytest.mark.parametrize(("batch", "workers", "nearest"), [(32, 3, 33), (4, 4, 8), (7, 2, 8)])
@@ -318,22 +317,6 @@ def test_batches_divide_into_equal_shares(batch: int, workers: int, nearest: int
     check_shares(nearest, workers)
     with pytest.raises(UsageError, match="at least 1 worker"):
         check_shares(batch, 0)
-
-
-def test_a_trainer_refuses_unequal_shares() -> None:
-    with pytest.raises(UsageError, match="32 images does not divide"):
-        on_ranks(3, lambda group: branches_trainer(Branches(), "sandwich", group))
-
-
-def test_ranks_see_the_rows_of_one_processes_batch() -> None:
-    def batch(group: Group) -> tuple[Tensor, Tensor]:
-        return branches_trainer(Branches(), "sandwich", group)._batch(6)
-
-    whole = batch(ALONE)
-    parts = on_ranks(4, batch)
-    for i in (0, 1):
-        assert torch.equal(torch.cat([part[i] for part in parts]), whole[i])
-    assert not torch.equal(whole[0], images().preprocessing.normalise(images().train.images[:32]))
 
 
 def test_rules_of_two_spaces_stay_picklable() -> None:

@@ -66,7 +66,8 @@ def phases(space: SearchSpace) -> list[Phase]:
     """The phases that make something elastic that this space has choices of."""
     kernels, depths, widths = _most_choices(space)
     slow = warmed_up(cosine, 0.05)
-    plan = [Phase("largest", 0.20, 1.0, warmed_up(cosine, 0.03), LargestNetwork(any_resolution=True), SmoothedTargets())]
+    largest = LargestNetwork(any_resolution=True)
+    plan = [Phase("largest", 0.20, 1.0, warmed_up(cosine, 0.03), largest, SmoothedTargets())]
 
     def shrink(
         name: str, share: float, count: int, elastic: ElasticChoices, *, sort: ElasticChoices | None = None

@@ -13,7 +13,7 @@ from nas.training import SubNetwork
 
 @dataclass(frozen=True, slots=True)
 class ElasticChoices:
-    """How many choices of each kind of gene are elastic, from the largest down; of other kinds all are, as of resolution.
+    """How many choices of each kind of gene are elastic, from the largest down; other kinds always are, as resolution.
 
     Args:
         kernel, depth, width, expansion: Numbers of choices; 1 is the largest alone.

@@ -8,9 +8,9 @@ import torch
 from nas.supernets import MobileNetSupernet, Regularisation
 from nas.supernets.rules import bignas
 from nas.supernets.steps import Context, by_batch, composed
-from nas.training import Noise, Settings, Slot, Trainer
-from nas.training.losses import label_loss
-from nas.training.trainer import seed_of
+from nas.supernets.training import forward_of
+from nas.training import Batches, RuleStep, Settings, SubNetwork
+from nas.training.batches import seed_of
 from tests.images import stripes
 from tests.spaces import SPACES
 
@@ -21,25 +21,19 @@ def test_step_gradient_is_the_manual_sum() -> None:
     manual = copy.deepcopy(supernet)
     data = stripes()
     rule = bignas.RULE
-
-    def forward(x: torch.Tensor, arch: object, noise: Noise) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(noise.seed)
-        regular = Regularisation(noise.dropout, noise.drop_connect, generator)
-        return supernet(x, arch, regularisation=regular if noise.dropout else None)
-
-    trainer = Trainer(supernet, forward, supernet.space, data, rule, Settings(1, 32, 0.1, seed=5))
+    batches = Batches(data, Settings(1, 32, 0.1, seed=5))
+    step = RuleStep(supernet, forward_of(supernet), supernet.space, batches, rule)
     phase = rule.phases(supernet.space)[0]
-    slots = phase.sampler(supernet.space, np.random.default_rng(1))
-    x = data.preprocessing.normalise(data.train.images[:32])
-    labels = data.train.labels[:32]
-    trainer._backward(phase, slots, x, labels, step=3)
+    members = phase.sampler(supernet.space, np.random.default_rng(1))
+    x, labels = data.batch("train", slice(0, 32))
+    step.backward(phase, members, x, labels, 3)
 
     generator = torch.Generator().manual_seed(seed_of(5, 3, 3, 0))
-    logits = manual(x, slots[0].arch, regularisation=Regularisation(0.2, 0.2, generator))
+    logits = manual(x, members[0].arch, regularisation=Regularisation(0.2, 0.2, generator))
     target = torch.softmax(logits, 1).detach()
-    total = label_loss(logits, labels, 0.1)
-    for slot in slots[1:]:
-        total = total - (target * torch.log_softmax(manual(x, slot.arch), 1)).sum(1).mean()
+    total = supernet.space.task.loss(logits, labels, smoothing=0.1)
+    for member in members[1:]:
+        total = total - (target * torch.log_softmax(manual(x, member.arch), 1)).sum(1).mean()
     total.backward()
     compared = 0
     for ours, theirs in zip(supernet.parameters(), manual.parameters(), strict=True):
@@ -55,10 +49,11 @@ def test_targets_carry_no_gradient() -> None:
     target = bignas.InPlaceDistillation()
     labels = torch.zeros(16, dtype=torch.int64)
     largest = supernet(x, space.largest()).requires_grad_()
-    _, soft = target(largest, labels, Slot(space.largest(), "largest"), None)
+    _, soft = target(space.task, largest, labels, SubNetwork(space.largest(), "largest"), None)
     assert soft is not None
     assert not soft.requires_grad
-    loss, passed_on = target(supernet(x, space.smallest()), labels, Slot(space.smallest(), "smallest"), soft)
+    smallest = SubNetwork(space.smallest(), "smallest")
+    loss, passed_on = target(space.task, supernet(x, smallest.arch), labels, smallest, soft)
     assert passed_on is soft
     (gradient,) = torch.autograd.grad(loss, largest, allow_unused=True)
     assert gradient is None

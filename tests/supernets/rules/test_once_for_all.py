@@ -9,8 +9,7 @@ from nas.search_spaces import get
 from nas.supernets import MobileNetSupernet
 from nas.supernets.rules import once_for_all
 from nas.task import ImageClassification
-from nas.training import Slot
-from nas.training.losses import label_loss, soft_loss
+from nas.training import SubNetwork
 from tests.spaces import BASE, SPACES, space
 
 
@@ -45,9 +44,9 @@ def test_target_adds_teacher_and_labels() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(6, 4, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
     soft = torch.softmax(torch.randn(6, 4, generator=generator), 1)
-    slot = Slot(SPACES["learned"].smallest(), "random")
-    loss, passed_on = once_for_all.TeacherAndLabels(weight=2.0)(logits, labels, slot, soft)
-    torch.testing.assert_close(loss, label_loss(logits, labels, 0.1) + 2 * soft_loss(logits, soft))
+    task, member = SPACES["learned"].task, SubNetwork(SPACES["learned"].smallest(), "random")
+    loss, passed_on = once_for_all.TeacherAndTargets(weight=2.0)(task, logits, labels, member, soft)
+    torch.testing.assert_close(loss, task.loss(logits, labels, smoothing=0.1) + 2 * task.distil(logits, soft))
     assert passed_on is soft
 
 
@@ -56,7 +55,7 @@ def test_teacher_is_frozen_and_sorting_keeps_what_it_computes() -> None:
     x = torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     teacher = once_for_all.frozen_largest(supernet, x)
     before = teacher(x)
-    once_for_all.sort_for_width(supernet, opened=once_for_all.Opened())
+    once_for_all.sort_for_width(supernet, elastic=once_for_all.ElasticChoices())
     torch.testing.assert_close(once_for_all.frozen_largest(supernet, x)(x), before, rtol=1e-4, atol=1e-4)
     for parameter in supernet.parameters():
         parameter.data.zero_()

@@ -2,30 +2,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.supernets.rules.samplers import LargestNetwork, Opened, RandomNetworks, Sandwich
+from nas.supernets.rules.samplers import ElasticChoices, LargestNetwork, RandomNetworks, Sandwich
 from tests.spaces import SPACES
 
 SPACE = SPACES["learned"]
 
 
 def test_sandwich_order() -> None:
-    slots = Sandwich(middle=2)(SPACE, np.random.default_rng(0))
-    assert [slot.role for slot in slots] == ["largest", "random", "random", "smallest"]
-    assert slots[0].arch == SPACE.largest()
-    assert slots[-1].arch == SPACE.smallest()
-    assert all(slot.arch in SPACE for slot in slots)
+    members = Sandwich(middle=2)(SPACE, np.random.default_rng(0))
+    assert [member.role for member in members] == ["largest", "random", "random", "smallest"]
+    assert members[0].arch == SPACE.largest()
+    assert members[-1].arch == SPACE.smallest()
+    assert all(member.arch in SPACE for member in members)
 
 
 def test_random_networks_share_a_resolution_and_follow_the_generator() -> None:
     draws = [RandomNetworks(4)(SPACE, np.random.default_rng(seed)) for seed in range(20)]
-    assert all(len({slot.arch["resolution"] for slot in slots}) == 1 for slots in draws)
-    assert {slots[0].arch["resolution"] for slots in draws} == {6, 8}
+    assert all(len({member.arch["resolution"] for member in members}) == 1 for members in draws)
+    assert {members[0].arch["resolution"] for members in draws} == {6, 8}
     assert RandomNetworks(4)(SPACE, np.random.default_rng(3)) == draws[3]
 
 
-def test_opened_choices_are_uniform_and_closed_ones_never_drawn() -> None:
-    opened = Opened(kernel=2, depth=2)
-    sampler = RandomNetworks(1, opened)
+def test_elastic_choices_are_uniform_and_others_never_drawn() -> None:
+    elastic = ElasticChoices(kernel=2, depth=2)
+    sampler = RandomNetworks(1, elastic)
     drawn = [sampler(SPACE, np.random.default_rng(seed))[0].arch for seed in range(400)]
     assert {arch["stage1.width"] for arch in drawn} == {16}
     assert {arch["stage1.block0.expansion"] for arch in drawn} == {4}

@@ -3,25 +3,24 @@ from __future__ import annotations
 import torch
 
 from nas.supernets.rules import RULES, sandwich
-from nas.training import Slot
-from nas.training.losses import label_loss, soft_loss
+from nas.training import SubNetwork
 from tests.spaces import SPACES
 
 SPACE = SPACES["crop"]
 
 
-def test_others_learn_from_labels_and_from_the_largest() -> None:
+def test_others_learn_from_targets_and_from_the_largest() -> None:
     generator = torch.Generator().manual_seed(0)
     largest = torch.randn(6, 5, generator=generator).requires_grad_()
     other = torch.randn(6, 5, generator=generator)
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
-    target = sandwich.LabelsAndLargest(labels=0.25)
-    loss, soft = target(largest, labels, Slot(SPACE.largest(), "largest"), None)
-    torch.testing.assert_close(loss, label_loss(largest, labels, 0.1))
+    target, task = sandwich.TargetsAndLargest(hard=0.25), SPACE.task
+    loss, soft = target(task, largest, labels, SubNetwork(SPACE.largest(), "largest"), None)
+    torch.testing.assert_close(loss, task.loss(largest, labels, smoothing=0.1))
     assert soft is not None
     assert not soft.requires_grad
-    loss, passed_on = target(other, labels, Slot(SPACE.smallest(), "smallest"), soft)
-    torch.testing.assert_close(loss, 0.25 * label_loss(other, labels, 0.1) + 0.75 * soft_loss(other, soft))
+    loss, passed_on = target(task, other, labels, SubNetwork(SPACE.smallest(), "smallest"), soft)
+    torch.testing.assert_close(loss, 0.25 * task.loss(other, labels, smoothing=0.1) + 0.75 * task.distil(other, soft))
     assert passed_on is soft
 
 
