@@ -28,7 +28,7 @@ ORDER = (
     ("relaxation", "kernels", "data"),
     ("search_spaces",),
     ("task", "objectives"),
-    ("files",),
+    ("files", "extras"),
     ("errors",),
 )
 EXTRA = {

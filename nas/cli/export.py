@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.common import ArchOrNone, Debug, Device, Json, Out, Run, RunData, Seed, emit, resolve_device
-from nas.errors import UnknownName, UsageError
+from nas.errors import UsageError
 
 
 def export(
@@ -25,10 +25,9 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write an architecture with its weights; a folder that 'nas finetune' wrote may stand in for a run."""
-    from nas.exporting import FORMATS
+    from nas.exporting import check_format
 
-    if format not in FORMATS:
-        raise UnknownName("export format", format, FORMATS)
+    check_format(format)
     chosen = resolve_device(device)
     if (directory / "architecture.json").is_file():
         if arch is not None:

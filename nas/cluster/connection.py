@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nas.errors import ClusterError, UsageError
+from nas.errors import ClusterError
+from nas.extras import RAY, require
 from nas.files import reason
 
 ANSWER_S = 5.0  # for a cluster to accept a connection
@@ -28,13 +29,12 @@ def connected(address: str | None, *, cpus: int, purpose: str) -> Iterator[Any]:
         purpose: What Ray is needed for, to begin a message with.
 
     Raises:
-        UsageError: Ray is missing.
+        MissingPackage: Ray is not installed.
         ClusterError: No cluster answers, or none starts here.
     """
-    try:
-        import ray
-    except ImportError:
-        raise UsageError(f"{purpose} needs Ray, which is not installed: pip install 'ray[default,train]'") from None
+    require(RAY, purpose=purpose)
+    import ray
+
     ours = not ray.is_initialized()
     if ours:
         _start(ray, address or os.environ.get("RAY_ADDRESS"), max(cpus, os.cpu_count() or 1))

@@ -13,12 +13,13 @@ from nas.errors import ExportError, UnknownName
 from nas.exporting import folder, formats
 from nas.exporting.deployed import Deployed
 from nas.exporting.folder import load
+from nas.extras import ONNX, require
 from nas.files import replacing, replacing_folder
 from nas.search_spaces import Architecture
 from nas.supernets import Statistics, Supernet, rebuild
 from nas.supernets.steps import Context, by_statistics, composed
 
-__all__ = ["FORMATS", "Deployed", "export", "export_network", "load"]
+__all__ = ["FORMATS", "Deployed", "check_format", "export", "export_network", "load"]
 
 FORMATS = ("safetensors", "pt2", "onnx")
 BATCHES = (1, 5)  # sizes that a finished export is run with
@@ -98,9 +99,21 @@ def export_network(deployed: Deployed, path: Path | str, *, format: str) -> Path
     return _export(deployed, Path(path), format, reference)
 
 
-def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Tensor], Tensor]) -> Path:
+def check_format(format: str) -> None:
+    """Refuse a format before anything is done for it.
+
+    Raises:
+        UnknownName: No such format.
+        MissingPackage: Something that it needs is not installed.
+    """
     if format not in FORMATS:
         raise UnknownName("export format", format, FORMATS)
+    if format == "onnx":
+        require(ONNX, purpose="ONNX export")
+
+
+def _export(deployed: Deployed, path: Path, format: str, reference: Callable[[Tensor], Tensor]) -> Path:
+    check_format(format)
     if format != "safetensors" and path.is_dir():
         raise ExportError(f"{path}: is a folder; give the path of a file for format {format!r}")
     if format == "safetensors":

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.errors import ExportError
 from nas.exporting.deployed import Deployed
+from nas.extras import ONNX, require
 
 METADATA = "nas.json"  # name of the description inside a .pt2
 
@@ -43,13 +43,11 @@ def write_onnx(deployed: Deployed, path: Path) -> None:
     Its input is called what it is, such as "images", its output "logits".
 
     Raises:
-        ExportError: The packages `onnx` and `onnxscript` are missing.
+        MissingPackage: `onnx`, or `onnxscript`, which torch's exporter needs, is not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  # torch's exporter needs it
-    except ImportError as error:
-        raise ExportError(f"ONNX export needs the package {error.name!r}; install 'onnx' and 'onnxscript'") from None
+    require(ONNX, purpose="ONNX export")
+    import onnx
+
     with _quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from nas.errors import CheckpointError, MissingPackage
+from nas.extras import TEXT, require
 
 PADDING, UNKNOWN = 0, 1  # numbers of the two tokens that are no words
 LEAST = 2  # times that a word must occur to have a number of its own
 
 
 def _library() -> Any:
-    try:
-        import tokenizers
-    except ImportError:
-        raise MissingPackage("reading texts", "tokenizers", "text") from None
+    require(TEXT, purpose="reading texts")
+    import tokenizers
+
     return tokenizers
 
 
