@@ -90,8 +90,7 @@ def run_alone(space: SearchSpace, data: ImageData, index: int, arch: Architectur
     say = _say(f"alone {index}")
     train_alone(network, data, space=space, arch=arch, epochs=EPOCHS, seed=index, device=device, progress=say)
     network.eval()
-    images = data.preprocessing.normalise(data.test.images.to(device)).contiguous(memory_format=torch.channels_last)
-    accuracy = score(network, images, data.test.labels.to(device))["accuracy"]
+    accuracy = score(network, data, "test", device=device)["accuracy"]
     cost = space.cost(arch)
     values = {"test_accuracy": accuracy, "macs": cost.macs, "params": cost.params, "genes": arch.genes}
     rows.append(NAME, key_alone(index, arch), values | {"wall_s": time.monotonic() - began}, device=device)

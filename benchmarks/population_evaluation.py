@@ -210,13 +210,13 @@ def recorded() -> Iterator[list[Tensor]]:
     tables, add = list[Tensor](), Scores.add
     owners = dict[int, Tensor]()
 
-    def watched(scores: Scores, member: int, start: int, logits: Tensor) -> None:
+    def watched(scores: Scores, member: int, start: int, logits: Tensor, labels: Tensor) -> None:
         if id(scores) not in owners:
-            owners[id(scores)] = torch.full(scores.right.shape, -1, dtype=torch.int8)
+            owners[id(scores)] = torch.full(scores.values.shape[1:], -1, dtype=torch.int8)
             tables.append(owners[id(scores)])
             kept.append(scores)
         owners[id(scores)][member, start : start + len(logits)] = logits.argmax(1).to(torch.int8)
-        add(scores, member, start, logits)
+        add(scores, member, start, logits, labels)
 
     kept = list[Scores]()  # so that no id is used twice
     Scores.add = watched  # type: ignore[method-assign]

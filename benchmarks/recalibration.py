@@ -39,9 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     data = nas.data.load(options.data, train_images=options.train_images)
     space = get("mobilenet", task=data.task)
-    normalise = data.preprocessing.normalise
-    calibration = normalise(data.calibration.images)
-    images, labels = normalise(data.test.images), data.test.labels
+    calibration, _ = data.batch("calibration", slice(None))
     for seed in range(3):
         key = {"data": options.data.split(":")[0], "images": options.train_images, "epochs": options.epochs}
         key |= {"seed": seed, "rule": "bignas"}
@@ -53,11 +51,11 @@ def main() -> None:
         smallest, largest = space.smallest(), space.largest()
         own, biggest = calibrate(supernet, [smallest, largest], calibration)
         accuracies = {
-            "smallest_calibrated": score(supernet.extract(smallest, own), images, labels)["accuracy"],
+            "smallest_calibrated": score(supernet.extract(smallest, own), data, "test")["accuracy"],
             "smallest_uncalibrated": score(
-                supernet.extract(smallest, sliced(supernet, biggest)), images, labels
+                supernet.extract(smallest, sliced(supernet, biggest)), data, "test"
             )["accuracy"],
-            "largest_calibrated": score(supernet.extract(largest, biggest), images, labels)["accuracy"],
+            "largest_calibrated": score(supernet.extract(largest, biggest), data, "test")["accuracy"],
         }  # fmt: skip
         gap = 100 * (accuracies["smallest_calibrated"] - accuracies["smallest_uncalibrated"])
         rows.append(NAME, key, accuracies | {"gap_points": gap}, device=options.device)

@@ -9,6 +9,7 @@ import typer
 
 from nas.cli.common import Arch, Debug, Device, Json, Out, Run, RunData, Seed, emit, resolve_device
 from nas.errors import UsageError
+from nas.objectives import TEST_PREFIX
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,13 +79,9 @@ def finetune(
 
 
 def scores(network: nn.Module, data: ImageData, *, device: str) -> dict[str, float]:
-    """Accuracy and loss of a plain network on the validation and the test split."""
+    """The task's metrics of a plain network on the validation and the test split."""
     from nas.evaluation.population.scores import score
 
-    metrics = dict[str, float]()
     network = network.to(device).eval()
-    for name, prefix in (("validation", ""), ("test", "test_")):
-        split = data.split(name)
-        found = score(network, data.preprocessing.normalise(split.images.to(device)), split.labels.to(device))
-        metrics |= {prefix + metric: value for metric, value in found.items()}
-    return metrics
+    tested = score(network, data, "test", device=device)
+    return score(network, data, "validation", device=device) | {TEST_PREFIX + name: v for name, v in tested.items()}

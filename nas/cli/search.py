@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nas.searchers import Builder, Trial
     from nas.study import Result
     from nas.supernets import StoredSupernet
+    from nas.task import Task
 
 SHOWN = 16  # most members of the front in the printed table
 
@@ -140,7 +141,6 @@ def search(
         found=chosen, goals=[*objectives, *constraints], racing=racing,
     )  # fmt: skip
     budget = memory_bytes(memory)
-    race = race_of(objectives, constraints) if racing else None
     training_s = 0.0
     wish, seed = Wish(rule, epochs, None, None, train_images, seed), seed or 0
     stored: StoredSupernet | None = None
@@ -153,6 +153,7 @@ def search(
         run = runs.open_run(supernet)
         stored, images, members = run.stored, run.data(), run.stored.supernet.space
         directory, folder = out or supernet, run.supernet
+    race = race_of(objectives, constraints, members.task) if racing else None
     members.feasible(budgets(constraints))  # before minutes of training
     runs.check_space(directory, members)
     if stored is None:
@@ -198,11 +199,11 @@ def check_measured(goals: Sequence[Objective | Constraint]) -> None:
             raise UnknownName("metric of a search", goal.metric, measured)
 
 
-def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> Racing:
+def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint], task: Task) -> Racing:
     """The race of --racing.
 
     Raises:
-        UsageError: Images cannot decide it, or a bound could make a loser the winner.
+        UsageError: Examples cannot decide it, or a bound could make a loser the winner.
     """
     from nas.evaluation.population.racing import Racing
     from nas.search_spaces import COST_NAMES, COSTS
@@ -211,7 +212,9 @@ def race_of(objectives: Sequence[Objective], constraints: Sequence[Constraint]) 
         if bound.metric not in COST_NAMES:
             costs = " and ".join(cost.name for cost in COSTS)
             raise UsageError(f"--racing may stop those who meet {bound}; use bounds on {costs}, or leave it out")
-    return Racing(tuple(objectives))
+    race = Racing(tuple(objectives))
+    race.check(task)
+    return race
 
 
 def _searched(

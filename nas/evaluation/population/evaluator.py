@@ -1,4 +1,4 @@
-"""Accuracy of sub-networks with inherited weights, a population at a time.
+"""Metrics of sub-networks with inherited weights, a population at a time.
 
 A population is a trie of steps. Calibration and scoring go chunk by chunk, depth first. So each distinct prefix runs
 once a chunk, and only one path's activations are held.
@@ -13,11 +13,11 @@ from typing import Literal, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from nas.data import ImageData
+from nas.data.dataset import Dataset
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Metrics
+from nas.evaluation.population.chunks import Chunks
 from nas.evaluation.population.malloc import HeapLimit
 from nas.evaluation.population.memory_budget import default_budget, partition, smallest_budget
 from nas.evaluation.population.passes import Population, cost_matrix
@@ -28,7 +28,7 @@ from nas.evaluation.population.trie import EXACT, Sharing, build_trie
 from nas.evaluation.totals import Totals
 from nas.objectives import TEST_PREFIX
 from nas.search_spaces import COST_NAMES, Architecture, SearchSpace
-from nas.supernets import Statistics, Supernet, calibrate, calibration_batch, equal_parts
+from nas.supernets import Statistics, Supernet, calibrate, calibration_batch
 from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
@@ -47,28 +47,29 @@ class SupernetEvaluator:
 
     Args:
         supernet: The shared weights; nothing of them changes but eval mode is set.
-        data: The images: its calibration split for batch norms, `split` for scores.
-        split: "validation" reports `accuracy` and `loss`, what a search selects on; "test" reports `test_accuracy`
-            and `test_loss`, which no search sees.
-        batch_size: Most images a pass while scoring, fewer where the budget asks for it; None: 2,500 on CUDA, on
+        data: The examples: its calibration split for batch norms, `split` for scores.
+        split: "validation" is what a search selects on; "test" is what no search sees, and its metrics begin with
+            `test_`.
+        batch_size: Most examples a pass while scoring, fewer where the budget asks for it; None: 2,500 on CUDA, on
             the CPU as many as a calibration batch has. Changes no result but for rounding.
         device: "cpu" or "cuda".
-        budget_bytes: For everything that evaluating adds to the network, the images and the answers (5 bytes an image
-            and architecture), activations kept for the next call included; None: see `default_budget`, or more where
-            one batch takes more. Changes no result but for rounding, and that only where it cuts passes.
+        budget_bytes: For everything that evaluating adds to the network, the data and the scores (4 bytes for each
+            measure, example and architecture), with the cache; None: see `default_budget`, or more where one batch
+            takes more. Changes no result but for rounding, and that only where it cuts passes.
         precision: "bfloat16" runs convolutions and linear layers so; results then differ a little.
         racing: Stops candidates that cannot win; their metrics have `partial_images`, and depend on who else is in
-            the call. None: every architecture sees every image.
+            the call. None: every architecture sees every example.
         sharing: What architectures of a call share, see `Sharing`.
 
     Raises:
-        UsageError: The data do not fit the supernet, no such split or precision, or a budget that is too small.
+        UsageError: The data do not fit the supernet, the race does not fit the task, no such split or precision, or a
+            budget that is too small.
     """
 
     def __init__(
         self,
         supernet: Supernet,
-        data: ImageData,
+        data: Dataset,
         *,
         split: Literal["validation", "test"] = "validation",
         batch_size: int | None = None,
@@ -81,27 +82,31 @@ class SupernetEvaluator:
         kind = torch.device(device).type
         _check(split, precision, batch_size)
         check_fits(supernet.space, data)
+        if racing is not None:
+            racing.check(data.task)
         self._supernet = supernet.to(device).eval()
         self._prefix = TEST_PREFIX if split == "test" else ""
         self._device, self._precision, self._racing, self._sharing = torch.device(device), precision, racing, sharing
-        self._preprocessing = data.preprocessing
-        scored = data.split(split)
-        # Racing needs the images of each round to be a random sample of all.
-        order = torch.randperm(len(scored), generator=torch.Generator().manual_seed(0))
-        self._labels = scored.labels[order].to(device)
-        self._calibration = equal_parts(data.calibration.images.to(device), calibration_batch(supernet))
-        first = len(self._calibration[0])
+        self._data = data
         # On the CPU passes of one size: oneDNN keeps a kernel a shape.
+        largest = calibration_batch(supernet)
+        first = -(-data.size("calibration") // max(1, -(-data.size("calibration") // largest)))
         batch_size = BATCH_SIZES.get(kind, first) if batch_size is None else batch_size
         budget = max(default_budget(device), smallest_budget(supernet, first)) if budget_bytes is None else budget_bytes
         batch, self._partition = partition(supernet, budget, batch_size, first)
         if racing is not None:  # a round ends with a pass
-            batch = min(batch, -(-len(scored) // racing.rounds))
-        self._scored = equal_parts(scored.images[order].to(device), batch)
+            batch = min(batch, -(-data.size(split) // racing.rounds))
+        self._chunks = Chunks(
+            data,
+            split,
+            calibration=largest if supernet.has_batch_norms else None,
+            batch_size=batch,
+            device=self._device,
+        )
         itemsize = 4 if precision == "float32" else 2
-        chunks = [len(images) for images in (*self._calibration, *self._scored)]
         capacity = self._partition.cache if sharing.prefixes else 0
-        self._cache = PrefixCache(capacity, chunks, len(self._calibration), itemsize, self._device)
+        chunks = self._chunks
+        self._cache = PrefixCache(capacity, chunks.sizes, len(chunks.calibration), itemsize, self._device)
         self._limit = HeapLimit(budget)
         self._results: dict[Architecture, Metrics] = {}
         self._totals = Totals()
@@ -113,12 +118,12 @@ class SupernetEvaluator:
 
     def statistics(self, arch: Architecture) -> Statistics:
         """Batch-norm statistics of `arch` on the calibration split."""
-        images = self._normalised(torch.cat(self._calibration))
-        return calibrate(self._supernet, [arch], images)[0]
+        inputs, _ = self._data.batch("calibration", slice(None), device=self._device)
+        return calibrate(self._supernet, [arch], inputs)[0]
 
     @torch.inference_mode()
     def evaluate(self, archs: Sequence[Architecture]) -> list[Metrics]:
-        """Accuracy (a fraction) and mean cross-entropy of each architecture; identical ones are scored once.
+        """The task's metrics of each architecture, with standard errors; identical ones are scored once.
 
         Raises:
             UsageError: An architecture of another space.
@@ -136,7 +141,7 @@ class SupernetEvaluator:
         while len(known) > CACHED_RESULTS:
             del known[next(iter(known))]
         macs = self._supernet.space.costs(archs)["macs"].sum() if archs else 0
-        alone = float(macs) * (len(self._labels) + sum(map(len, self._calibration)))
+        alone = float(macs) * sum(self._chunks.sizes)
         self._totals += Totals(len(archs), time.monotonic() - began, alone, alone - done - raced, raced)
         return [{self._prefix + name: value for name, value in values.items()} for values in metrics]
 
@@ -145,32 +150,17 @@ class SupernetEvaluator:
         trie = build_trie(self._supernet, archs, self._sharing)
         self._cache.admit(trie)
         population = Population(
-            trie,
-            self._cache,
-            self._inputs,
-            self._partition,
-            self._limit,
-            folding=self._sharing.folding,
+            trie, self._cache, self._chunks.__getitem__, self._partition, self._limit, folding=self._sharing.folding
         )
-        scores, costs = Scores(len(archs), self._labels), self._supernet.space.costs(archs)
+        scores = Scores(len(archs), self._data.task, self._chunks.examples, self._device)
+        costs = self._supernet.space.costs(archs)
         objectives = () if self._racing is None else self._racing.objectives
-        names = [objective.metric for objective in objectives if objective.metric in COST_NAMES]
-        first = len(self._calibration)
+        compared = [torch.from_numpy(costs[o.metric]) for o in objectives if o.metric in COST_NAMES]
         with self._autocast():
-            population.calibrate(range(first))
-            population.score(
-                range(first, first + len(self._scored)), scores, racing=self._racing,
-                costs=cost_matrix([torch.from_numpy(costs[name]) for name in names], len(archs)),
-            )  # fmt: skip
-        left_out = len(self._labels) - np.array(scores.counts)
+            population.calibrate(self._chunks.calibration)
+            population.score(self._chunks.scored, scores, racing=self._racing, costs=cost_matrix(compared, len(archs)))
+        left_out = self._chunks.examples - np.array(scores.counts)
         return scores.metrics(), population.macs, float((costs["macs"] * left_out).sum())
-
-    def _inputs(self, index: int) -> Tensor:
-        """Normalised images of a chunk: calibration batches first, then what is scored."""
-        return self._normalised([*self._calibration, *self._scored][index])
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return self._preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self._precision == "float32":

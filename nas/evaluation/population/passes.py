@@ -27,17 +27,17 @@ class Population:
     Args:
         trie: What they have in common.
         cache: Knows outputs of prefixes from earlier populations, and takes those of this one.
-        inputs: Makes the inputs [B, ...] of a chunk, by its number.
+        batch: Inputs [B, ...] and targets of a chunk, by its number.
         partition: Bytes for each use.
         limit: Of the whole heap.
         folding: Whether batch norms are folded while scoring.
     """
 
     def __init__(
-        self, trie: Trie, cache: PrefixCache, inputs: Callable[[int], Tensor], partition: Partition, limit: HeapLimit,
-        *, folding: bool,
+        self, trie: Trie, cache: PrefixCache, batch: Callable[[int], tuple[Tensor, Tensor]], partition: Partition,
+        limit: HeapLimit, *, folding: bool,
     ) -> None:  # fmt: skip
-        self._trie, self._cache, self._inputs, self._folding = trie, cache, inputs, folding
+        self._trie, self._cache, self._batch, self._folding = trie, cache, batch, folding
         self._partition, self._limit = partition, limit
         self._weights_left = 0
         self.macs = 0.0  # multiply-adds done so far
@@ -50,7 +50,7 @@ class Population:
         """
         self._weights_left = self._partition.weights
         for chunk in chunks:
-            self._pass(chunk, partial(self._measure, chunk), _nothing)
+            self._pass(chunk, self._batch(chunk)[0], partial(self._measure, chunk), lambda *_: None)
         for node in self._trie.nodes():
             if node.measured:
                 node.statistics, node.measured = pool(list(node.measured.values())), {}
@@ -61,7 +61,7 @@ class Population:
         """Score the members on the examples, in rounds if there is a race.
 
         Args:
-            chunks: What to score on, in the order of the targets.
+            chunks: What to score on, in the order of the examples of `scores`.
             scores: Takes the outputs.
             racing: Decides who is stopped; None stops nobody.
             costs: [M, K], see `Racing.eliminated`.
@@ -70,7 +70,9 @@ class Population:
         ends = round_ends(len(chunks), racing.rounds) if racing is not None else []
         active, start = list(range(len(self._trie.paths))), 0
         for done, chunk in enumerate(chunks, 1):
-            start += self._pass(chunk, self._run, partial(_add, scores, start))
+            inputs, targets = self._batch(chunk)
+            self._pass(chunk, inputs, self._run, partial(_add, scores, start, targets))
+            start += len(inputs)
             if racing is not None and done in ends:
                 eliminated = set(racing.eliminated(scores, active, costs))
                 active = [member for member in active if member not in eliminated]
@@ -86,10 +88,7 @@ class Population:
         folded = statistics if self._folding else None
         return node.step.body(state, Context(by_statistics(statistics), folded=folded, prepared=_prepared(node)))
 
-    def _pass(self, chunk: int, run: Run, leaf: Leaf) -> int:
-        """Run one chunk. Returns its number of examples."""
-        inputs = self._inputs(chunk)
-
+    def _pass(self, chunk: int, inputs: Tensor, run: Run, leaf: Leaf) -> None:
         def counted(node: Node, state: State) -> State:
             fresh = node.prepared is not None and not node.prepared
             state = run(node, state)
@@ -105,7 +104,6 @@ class Population:
         traversal = Traversal(counted, checked, budget=self._partition.siblings)
         cached = self._cache.lookup(self._trie, chunk)
         traversal(self._trie, inputs, cached, lambda node, state: self._cache.store(node, chunk, state))
-        return len(inputs)
 
     def _charge_weights(self, node: Node) -> None:
         """Keep the weights that a node has just prepared if they fit in the budget."""
@@ -122,14 +120,10 @@ def _prepared(node: Node) -> dict[Hashable, Prepared]:
     return {} if node.prepared is None else node.prepared
 
 
-def _nothing(node: Node, state: State) -> None:
-    """Calibration ignores outputs."""
-
-
-def _add(scores: Scores, start: int, node: Node, outputs: State) -> None:
+def _add(scores: Scores, start: int, targets: Tensor, node: Node, outputs: State) -> None:
     assert isinstance(outputs, Tensor)
     for member in node.members:
-        scores.add(member, start, outputs)
+        scores.add(member, start, outputs, targets)
 
 
 @torch.no_grad()

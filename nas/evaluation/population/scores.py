@@ -1,66 +1,76 @@
-"""Right and wrong answers and losses: of one network, and of a population image by image."""
+"""What networks answer, measured example by example: of one network, and of a population."""
 
 from __future__ import annotations
 
 from typing import final
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that everyone uses
 from torch import Tensor, nn
 
+from nas.data.dataset import Dataset, SplitName
 from nas.evaluation.evaluator import PARTIAL, Metrics
+from nas.task import Task
 
 
 @torch.no_grad()
-def score(network: nn.Module, images: Tensor, labels: Tensor, *, batch_size: int = 500) -> Metrics:
-    """Accuracy (a fraction) and mean cross-entropy of a network in eval mode.
+def score(
+    network: nn.Module, data: Dataset, split: SplitName, *, batch_size: int = 500, device: torch.device | str = "cpu"
+) -> Metrics:
+    """The task's metrics of a network in eval mode, with their standard errors.
 
     Args:
-        network: Maps normalised images to logits [B, K].
-        images: Normalised images [N, C, H, W].
-        labels: [N].
-        batch_size: Images a pass.
+        network: Maps inputs to outputs.
+        data: The examples.
+        split: Those of which.
+        batch_size: Examples a pass.
+        device: Where the network is.
     """
-    right, loss = 0, 0.0
-    for start in range(0, len(labels), batch_size):
-        x, y = images[start : start + batch_size], labels[start : start + batch_size]
-        logits = network(x)
-        right += int((logits.argmax(1) == y).sum())
-        loss += float(F.cross_entropy(logits, y, reduction="sum"))
-    return {"accuracy": right / len(labels), "loss": loss / len(labels)}
+    task, count = data.task, data.size(split)
+    sums = squares = torch.zeros(len(task.measures), dtype=torch.float64)
+    for start in range(0, count, batch_size):
+        inputs, targets = data.batch(split, slice(start, start + batch_size), device=device)
+        measures = task.measure(network(inputs), targets).double()
+        sums, squares = sums + measures.sum(0).cpu(), squares + measures.square().sum(0).cpu()
+    return task.summary(sums.tolist(), squares.tolist(), count)
 
 
 @final
 class Scores:
-    """What each member of a population answered, image by image, as far as it was asked.
+    """The measures of each member of a population on each example, as far as it was evaluated.
 
     Args:
         members: How many.
-        labels: [N], in the order in which images are shown.
+        task: What they are for.
+        examples: How many there are in all.
+        device: Where outputs are.
     """
 
-    def __init__(self, members: int, labels: Tensor) -> None:
-        self._labels = labels
-        self.right = torch.zeros(members, len(labels), dtype=torch.bool, device=labels.device)
-        self.losses = torch.zeros(members, len(labels), device=labels.device)
-        self.counts = [0] * members
+    def __init__(self, members: int, task: Task, examples: int, device: torch.device | str = "cpu") -> None:
+        self.task = task
+        # One plane a measure, so that a sum over examples reads memory in order.
+        self.values = torch.zeros(len(task.measures), members, examples, device=device)
+        self.counts = [0] * members  # examples that each member has seen
 
-    def add(self, member: int, start: int, logits: Tensor) -> None:
-        """Take the logits [B, K] of the images from `start` on."""
-        chunk = slice(start, start + len(logits))
-        logits, labels = logits.float(), self._labels[chunk]
-        self.right[member, chunk] = logits.argmax(1) == labels
-        self.losses[member, chunk] = F.cross_entropy(logits, labels, reduction="none")
-        self.counts[member] = chunk.stop
+    @property
+    def examples(self) -> int:
+        """How many there are in all."""
+        return self.values.shape[2]
+
+    def add(self, member: int, start: int, outputs: Tensor, targets: Tensor) -> None:
+        """Take the outputs [B, ...] for the examples from `start` on."""
+        end = start + len(outputs)
+        self.values[:, member, start:end] = self.task.measure(outputs, targets).T
+        self.counts[member] = end
 
     def metrics(self) -> list[Metrics]:
-        """Accuracy and mean cross-entropy of each member, on the images that it saw.
+        """The task's metrics of each member on the examples that it has seen, with their standard errors.
 
-        One that was stopped before the last image says so: `partial_images` is how many it saw.
+        A member that was stopped early says so: `partial_images` is how many examples it has seen.
         """
-        right, losses = self.right.sum(1).tolist(), self.losses.sum(1, dtype=torch.float64).tolist()
+        sums = torch.stack([plane.sum(1, dtype=torch.float64) for plane in self.values], 1).tolist()
+        squares = torch.stack([plane.square().sum(1, dtype=torch.float64) for plane in self.values], 1).tolist()
         metrics = []
-        for n, hits, loss in zip(self.counts, right, losses, strict=True):
-            partial = {} if n == len(self._labels) else {PARTIAL: float(n)}
-            metrics.append({"accuracy": hits / n, "loss": loss / n, **partial})
+        for count, total, square in zip(self.counts, sums, squares, strict=True):
+            partial = {} if count == self.examples else {PARTIAL: float(count)}
+            metrics.append(self.task.summary(total, square, count) | partial)
         return metrics

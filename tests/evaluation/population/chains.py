@@ -27,11 +27,19 @@ class ChainSupernet(Supernet):
         inputs: Scalars of one example.
         classes: Scalars of one output.
         tokens: How many different tokens inputs [B, T] have; 0 where inputs are numbers of any shape.
+        norms: Whether there are batch norms.
         seed: Of the weights.
     """
 
     def __init__(
-        self, space: SearchSpace = SPACE, *, inputs: int = 3 * 8 * 8, classes: int = 5, tokens: int = 0, seed: int = 0
+        self,
+        space: SearchSpace = SPACE,
+        *,
+        inputs: int = 3 * 8 * 8,
+        classes: int = 5,
+        tokens: int = 0,
+        norms: bool = True,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
@@ -46,7 +54,7 @@ class ChainSupernet(Supernet):
         self.weights = nn.ParameterDict(
             {f"{at}:{choice}": weight(FEATURES, FEATURES) for at, g in enumerate(space.genes) for choice in g.choices}
         )
-        self.norms = nn.ModuleList(ElasticBatchNorm(FEATURES, gene.name) for gene in space.genes)
+        self.norms = nn.ModuleList(ElasticBatchNorm(FEATURES, gene.name) for gene in space.genes if norms)
         self.classifier = weight(FEATURES, classes)
 
     def steps(self, arch: Architecture) -> list[Step]:
@@ -74,9 +82,11 @@ class ChainSupernet(Supernet):
 
     def _gene(self, at: int, weight: str, state: State, context: Context) -> State:
         skip, x = state
-        norm = self.norms[at]
-        assert isinstance(norm, ElasticBatchNorm)
-        y = context.normalise(norm, (x @ self.weights[weight])[:, :, None, None])[:, :, 0, 0]
+        y = x @ self.weights[weight]
+        if self.norms:
+            norm = self.norms[at]
+            assert isinstance(norm, ElasticBatchNorm)
+            y = context.normalise(norm, y[:, :, None, None])[:, :, 0, 0]
         return x, torch.tanh(y) + skip
 
     def _head(self, state: State, _: Context) -> State:

@@ -79,11 +79,9 @@ def test_every_way_of_sharing_gives_the_metrics_of_extracted_networks(space: str
     data, supernet = stripes(), MobileNetSupernet(SPACES[space], seed=0)
     randomise(supernet)
     archs = population(supernet.space, 24)
-    images = data.preprocessing.normalise(data.validation.images)
     calibration = data.preprocessing.normalise(data.calibration.images)
     expected = [
-        score(supernet.extract(arch, calibrate(supernet, [arch], calibration)[0]), images, data.validation.labels)
-        for arch in archs
+        score(supernet.extract(arch, calibrate(supernet, [arch], calibration)[0]), data, "validation") for arch in archs
     ]
     for prefixes, widths, folding in itertools.product((False, True), repeat=3):
         sharing = Sharing(prefixes, widths, folding)
@@ -105,6 +103,22 @@ def test_a_network_whose_steps_hand_on_tuples_is_cached_like_any_other() -> None
     before = done(cached)
     assert cached.evaluate(archs[110:]) == fresh.evaluate(archs[110:])
     assert done(cached) - before < 0.9 * done(fresh)
+
+
+def test_a_network_without_batch_norms_is_not_calibrated() -> None:
+    data, supernet = stripes(), ChainSupernet(norms=False)
+    archs = population(supernet.space, 100)
+    evaluator = SupernetEvaluator(supernet, data, batch_size=20)
+    metrics = evaluator.evaluate(archs[:70]) + evaluator.evaluate(archs[70:])
+    assert evaluator.totals.macs_alone == sum(supernet.space.cost(arch).macs for arch in archs) * data.size(
+        "validation"
+    )
+    assert set(supernet.batches) == {20}
+    inputs, labels = data.batch("validation", slice(None))
+    for arch, found in list(zip(archs, metrics, strict=True))[::10]:
+        with torch.no_grad():
+            outputs = supernet(inputs, arch)
+        assert found["accuracy"] == pytest.approx(float((outputs.argmax(1) == labels).float().mean()))
 
 
 def test_sharing_saves_work_and_says_how_much(trained: MobileNetSupernet) -> None:
@@ -193,7 +207,7 @@ def test_the_test_split_has_its_own_names_and_images(trained: MobileNetSupernet)
     data = stripes()
     wrong = replace(data, test=replace(data.test, labels=(data.test.labels + 1) % 5))
     found = SupernetEvaluator(trained, wrong, split="test").evaluate([trained.space.largest()])[0]
-    assert set(found) == {"test_accuracy", "test_loss"}
+    assert set(found) == {"test_accuracy", "test_loss", "test_accuracy_se", "test_loss_se"}
     right = SupernetEvaluator(trained, data, split="test").evaluate([trained.space.largest()])[0]
     assert right["test_accuracy"] > found["test_accuracy"]
 

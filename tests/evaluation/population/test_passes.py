@@ -24,6 +24,7 @@ from tests.contracts.supernet import randomise
 from tests.evaluation.population.chains import ChainSupernet, members, outputs_alone
 
 CALIBRATION, SCORED, CHUNK = 24, 40, 8
+TASK = ImageClassification(8, 3, 5)  # only its classes matter here
 LARGE = Partition(siblings=GIB, weights=GIB, cache=2**24)
 
 
@@ -57,8 +58,9 @@ class Run:
         self.supernet, self.partition = supernet.eval(), partition
         self.labels = torch.arange(SCORED) % 5
         self.calibration, self.scored = x[:CALIBRATION], x[CALIBRATION:]
-        self.chunks = [self.calibration, *self.scored.split(CHUNK)]
-        sizes = [len(chunk) for chunk in self.chunks]
+        scored = zip(self.scored.split(CHUNK), self.labels.split(CHUNK), strict=True)
+        self.chunks = [(self.calibration, torch.zeros(CALIBRATION, dtype=torch.int64)), *scored]
+        sizes = [len(inputs) for inputs, _ in self.chunks]
         self.cache = PrefixCache(partition.cache, sizes, 1, 4, torch.device("cpu"))
         self.macs = 0.0
 
@@ -66,7 +68,7 @@ class Run:
         trie = build_trie(self.supernet, archs)
         self.cache.admit(trie)
         population = Population(trie, self.cache, self.chunks.__getitem__, self.partition, HeapLimit(GIB), folding=True)
-        scores = Scores(len(archs), self.labels)
+        scores = Scores(len(archs), TASK, SCORED)
         with torch.inference_mode():
             population.calibrate(range(1))
             population.score(range(1, len(self.chunks)), scores, racing=racing, costs=cost_matrix([], len(archs)))

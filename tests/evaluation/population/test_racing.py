@@ -9,17 +9,20 @@ from nas.errors import UsageError
 from nas.evaluation.population.racing import Racing, round_ends
 from nas.evaluation.population.scores import Scores
 from nas.objectives import Objective
+from nas.task import ImageClassification
 
+TASK = ImageClassification(8, 3, 5)
 ACCURACY, MACS = Objective.parse("accuracy"), Objective.parse("min:macs")
 
 
 def answers(accuracies: list[float], seen: int, total: int = 1000, seed: int = 0) -> Scores:
     """Independent answers of that accuracy to the first `seen` images."""
     generator = torch.Generator().manual_seed(seed)
-    scores = Scores(len(accuracies), torch.zeros(total, dtype=torch.int64))
+    scores = Scores(len(accuracies), TASK, total)
     chances = torch.tensor(accuracies)[:, None]
-    scores.right[:, :seen] = torch.rand(len(accuracies), seen, generator=generator) < chances
-    scores.losses[:, :seen] = (~scores.right[:, :seen]).float()
+    right, loss = scores.values
+    right[:, :seen] = torch.rand(len(accuracies), seen, generator=generator) < chances
+    loss[:, :seen] = 1 - right[:, :seen]
     scores.counts = [seen] * len(accuracies)
     return scores
 
@@ -32,7 +35,7 @@ def no_costs(members: int) -> torch.Tensor:
 def test_directions_that_it_does_not_know(wrong: str) -> None:
     objectives = dict.fromkeys(map(Objective.parse, (wrong, "accuracy" if "macs" in wrong else "macs")))
     with pytest.raises(UsageError, match=f"racing cannot run {wrong}"):
-        Racing(tuple(objectives))
+        Racing(tuple(objectives)).check(TASK)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "min:loss"])
@@ -49,7 +52,7 @@ def test_more_kept_than_candidates_stops_nobody() -> None:
 
 def test_equal_answers_stop_nobody() -> None:
     scores = answers([0.9, 0.9, 0.9], seen=500)
-    scores.right[:] = scores.right[:1]
+    scores.values[:] = scores.values[:, :1].clone()
     assert Racing((ACCURACY,), keep=1).eliminated(scores, range(3), no_costs(3)) == []
 
 
@@ -81,10 +84,10 @@ def test_wrong_decisions_are_as_rare_as_promised() -> None:
     racing, wrong = Racing((ACCURACY,), keep=1, confidence=0.95, rounds=5), 0
     for seed in range(300):
         whole = answers([0.7, 0.7], seen=1000, seed=seed)
-        better = int(whole.right[1].sum() > whole.right[0].sum())
+        better = int(whole.values[0, 1].sum() > whole.values[0, 0].sum())
         for seen in (200, 400, 600, 800):
-            scores = Scores(2, torch.zeros(1000, dtype=torch.int64))
-            scores.right[:, :seen], scores.counts = whole.right[:, :seen], [seen, seen]
+            scores = Scores(2, TASK, 1000)
+            scores.values[:, :, :seen], scores.counts = whole.values[:, :, :seen], [seen, seen]
             lost = racing.eliminated(scores, range(2), no_costs(2))
             if lost:
                 wrong += lost == [better]
@@ -94,9 +97,9 @@ def test_wrong_decisions_are_as_rare_as_promised() -> None:
 
 def test_wrong_settings() -> None:
     with pytest.raises(UsageError, match="'latency_ms'"):
-        Racing((ACCURACY, Objective.parse("min:latency_ms")))
-    with pytest.raises(UsageError, match="one objective that images decide, accuracy or loss, got min:macs; "):
-        Racing((MACS,))
+        Racing((ACCURACY, Objective.parse("min:latency_ms"))).check(TASK)
+    with pytest.raises(UsageError, match="one objective that examples decide, accuracy or loss, got min:macs; "):
+        Racing((MACS,)).check(TASK)
     with pytest.raises(UsageError, match="keep >= 1"):
         Racing((ACCURACY,), keep=0)
 
