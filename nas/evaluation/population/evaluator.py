@@ -29,7 +29,6 @@ from nas.evaluation.totals import Totals
 from nas.objectives import TEST_PREFIX
 from nas.search_spaces import COST_NAMES, Architecture, SearchSpace
 from nas.supernets import Statistics, Supernet, calibrate, calibration_batch
-from nas.supernets.training import check_fits
 
 Precision = Literal["float32", "bfloat16"]
 BATCH_SIZES = {"cuda": 2500}  # launches cost more than arithmetic
@@ -81,7 +80,7 @@ class SupernetEvaluator:
     ) -> None:
         kind = torch.device(device).type
         _check(split, precision, batch_size)
-        check_fits(supernet.space, data)
+        supernet.space.task.require(data.task, what="the data")
         if racing is not None:
             racing.check(data.task)
         self._supernet = supernet.to(device).eval()
