@@ -110,7 +110,7 @@ def test_a_run_of_another_supernet_is_opened_through_its_document(finished: Path
         (["--racing", "--objective", "latency_ms"], 2, "racing cannot judge by 'latency_ms'"),
         (["--racing", "--objective", "min:accuracy"], 2, "racing cannot run min:accuracy; it looks for max:accuracy"),
         (["--racing", "--constraint", "latency_ms<=5"], 2, "--racing may stop those who meet latency_ms<=5"),
-        (["--racing", "--objective", "macs"], 2, "racing needs exactly one objective that images decide"),
+        (["--racing", "--objective", "macs"], 2, "racing needs exactly one objective that examples decide"),
         (["--rule", "bignass"], 2, "Did you mean 'bignas'?"),
     ],
 )
