@@ -20,8 +20,9 @@ from nas.task import ImageClassification
 from tests.images import stripes
 
 budget, *sizes = map(int, sys.argv[1:])
-space = search_spaces.get("mobilenet", task=ImageClassification(32, 3, 5), preset="small")
-supernet, data = MobileNetSupernet(space, seed=0), stripes(1000, size=32)
+data = stripes(1000, size=32)
+supernet = MobileNetSupernet(search_spaces.get("mobilenet", task=data.task, preset="small"), seed=0)
+space = supernet.space
 evaluator = SupernetEvaluator(supernet, data, budget_bytes=budget)
 rows = space.sample_choices(np.random.default_rng(0), sum(sizes))
 ctypes.CDLL(None).malloc_trim(0)
