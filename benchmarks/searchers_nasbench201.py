@@ -86,7 +86,9 @@ def main() -> None:
         def score(archs: Sequence[Architecture], known: Mapping[Architecture, float] = known) -> list[float]:
             return [known.get(arch, float("nan")) for arch in archs]
 
-        strategies[f"evolution 10/3 + {name}"] = Assisted(Evolution(10, 3, brood=12), score, candidates=10, alone=10)
+        strategies[f"evolution 10/3 + {name}"] = Assisted(
+            Evolution(10, 3, offspring=12), score, candidates=10, alone=10
+        )
         strategies[f"local + {name}"] = Assisted(LocalSearch(10), score, candidates=10, alone=10)
         strategies[f"random + {name}"] = Assisted(Random(), score, candidates=10)
     for label in words.only or strategies:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         errors,
         evaluation,
         objectives,
+        pipelines,
         proxies,
         reports,
         search_spaces,
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
         training,
     )
     from nas.exporting import export, load
+    from nas.pipelines.evaluate import evaluate
+    from nas.pipelines.finetune import finetune
+    from nas.pipelines.profile import profile
+    from nas.pipelines.search import search
+    from nas.pipelines.train import train
     from nas.study import Study
 
 __version__ = "0.1.0"
@@ -34,20 +40,35 @@ __all__ = [
     "cluster",
     "data",
     "errors",
+    "evaluate",
     "evaluation",
     "export",
+    "finetune",
     "load",
     "objectives",
+    "pipelines",
+    "profile",
     "proxies",
     "reports",
+    "search",
     "search_spaces",
     "searchers",
     "supernets",
     "task",
+    "train",
     "training",
 ]
 
-_HOMES = {"Study": "nas.study", "export": "nas.exporting", "load": "nas.exporting"}
+_HOMES = {
+    "Study": "nas.study",
+    "evaluate": "nas.pipelines.evaluate",
+    "export": "nas.exporting",
+    "finetune": "nas.pipelines.finetune",
+    "load": "nas.exporting",
+    "profile": "nas.pipelines.profile",
+    "search": "nas.pipelines.search",
+    "train": "nas.pipelines.train",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -21,6 +21,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # The order of ARCHITECTURE.md, top first: a part may import those of later rows, and what EXTRA adds.
 ORDER = (
     ("cli",),
+    ("pipelines",),
     ("study", "reports", "cluster"),
     ("ledger",),
     ("evaluation", "proxies", "searchers", "supernets", "exporting"),

@@ -19,7 +19,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Same seed, same result; default: 0.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda or cuda:N; default: cuda where there is one.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]  # acted on by `main`
-Run = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, as 'nas search' or 'nas train' wrote it.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A run's folder, as 'nas search' or 'nas train' wrote it.")
+]
 Data = Annotated[
     str | None,
     typer.Option("--data", help="digits, mnist:FILE.npz, cifar10:PATH, folder:DIR, npz:FILE; text:FILE for flexibert."),
@@ -61,24 +63,6 @@ def emit(document: Mapping[str, Any], *, as_json: bool, human: Sequence[Renderab
 def say(text: str) -> None:
     """One line of news for people, on standard error."""
     print(text, file=sys.stderr, flush=True)
-
-
-def resolve_device(name: str | None) -> str:
-    """The device to compute on; None takes CUDA where there is one.
-
-    Raises:
-        UsageError: No such device here.
-    """
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
-        raise UsageError(f"--device {name!r}: choose cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices; try cpu")
-    return name
 
 
 def described(error: Exception) -> tuple[str, int]:

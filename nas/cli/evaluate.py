@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from nas.cli.common import Arch, Debug, Device, Json, Run, RunData, Seed, emit, resolve_device
-
-if TYPE_CHECKING:
-    from nas.data import ImageData
-    from nas.search_spaces import Architecture
-    from nas.supernets import Supernet
+from nas.cli.common import Arch, Debug, Device, Json, RunData, RunFolder, Seed, emit
 
 
 def evaluate(
-    directory: Run,
+    directory: RunFolder,
     arch: Arch = "best",
     data: RunData = None,
     as_json: Json = False,
@@ -22,28 +15,16 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score an architecture with its inherited weights, on the validation and the test split."""
-    from nas.cli.runs import open_run
     from nas.evaluation.metrics import DECLARED
     from nas.objectives import metric_of
+    from nas.pipelines import evaluate as pipeline
 
-    chosen = resolve_device(device)
-    run = open_run(directory)
-    member = run.find(arch)
-    metrics = scored(run.stored.supernet, run.data(data), member, device=chosen)
+    result = pipeline.evaluate(directory, arch, data=data, device=device)
     emit(
-        {"digest": member.digest, "arch": member.to_json(), "metrics": metrics},
+        {"digest": result.arch.digest, "arch": result.arch.to_json(), "metrics": result.metrics},
         as_json=as_json,
         human=[
-            member.digest,
-            *(f"  {name} {metric_of(name, DECLARED).text(value)}" for name, value in metrics.items()),
+            result.arch.digest,
+            *(f"  {name} {metric_of(name, DECLARED).text(value)}" for name, value in result.metrics.items()),
         ],
     )
-
-
-def scored(supernet: Supernet, data: ImageData, arch: Architecture, *, device: str) -> dict[str, float]:
-    """Metrics of both splits, and the exact costs."""
-    from nas.evaluation.population.evaluator import SupernetEvaluator
-
-    metrics = dict[str, float](supernet.space.cost(arch)._asdict())
-    metrics |= SupernetEvaluator(supernet, data, split="validation", device=device).evaluate([arch])[0]
-    return metrics | SupernetEvaluator(supernet, data, split="test", device=device).evaluate([arch])[0]

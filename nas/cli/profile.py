@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.cli.common import Debug, Device, Json, Run, Seed, emit, resolve_device
-from nas.files import write_json
+from nas.cli.common import Debug, Device, Json, RunFolder, Seed, emit
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nas.cli.runs import OpenRun
-
 
 def profile(
-    directory: Run,
+    directory: RunFolder,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images a pass.")] = 1,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; default: as they are.")] = None,
     passes: Annotated[int, typer.Option("--passes", min=10, help="Measured passes, after warming up.")] = 50,
@@ -26,72 +23,11 @@ def profile(
     debug: Debug = False,
 ) -> None:
     """Measure latency_ms of the front's members on this device, beside their macs."""
-    from nas.cli import runs
+    from nas.pipelines import profile as pipeline
 
-    chosen = resolve_device(device)
-    run = runs.open_run(directory)
-    rows = measured(run, batch=batch, threads=threads, passes=passes, device=chosen)
-    document = {
-        "batch": batch,
-        "threads": threads,
-        "passes": passes,
-        "device": chosen,
-        "front": rows,
-        "smaller_but_not_faster": [row["digest"] for row in rows if row["slower_than"]],
-        "verdict": verdict(rows),
-    }
-    write_json(directory / runs.PROFILE, document)
-    emit(document, as_json=as_json, human=[_table(rows, batch, threads, chosen), str(document["verdict"])])
-
-
-def measured(run: OpenRun, *, batch: int, threads: int | None, passes: int, device: str) -> list[dict[str, Any]]:
-    """One row a member, fewest multiply-adds first."""
-    from nas.evaluation.latency import measure_latency
-
-    supernet = run.stored.supernet
-    space = supernet.space
-    rows = []
-    for member in run.front():
-        arch = space.from_document(member["arch"])
-        found = measure_latency(
-            supernet.extract(arch), space.task, batch=batch, threads=threads, device=device, passes=passes
-        )
-        rows.append(
-            {
-                "digest": arch.digest,
-                "macs": space.cost(arch).macs,
-                "params": space.cost(arch).params,
-                "accuracy": member["metrics"].get("accuracy"),
-                "latency_ms": found.median_ms,
-                "latency_low_ms": found.low_ms,
-                "latency_high_ms": found.high_ms,
-            }
-        )
-    rows.sort(key=lambda row: (row["macs"], row["latency_ms"]))
-    for i, row in enumerate(rows):
-        row["slower_than"] = slower_than(row, rows[i + 1 :])
-    return rows
-
-
-def slower_than(row: dict[str, Any], bigger: list[dict[str, Any]]) -> str | None:
-    """The fastest member with more multiply-adds whose median is not above this one's; None if there is none."""
-    faster = [b for b in bigger if b["macs"] > row["macs"] and b["latency_ms"] <= row["latency_ms"]]
-    return min(faster, key=lambda b: b["latency_ms"])["digest"] if faster else None
-
-
-def verdict(rows: list[dict[str, Any]]) -> str:
-    """In words: whether fewer multiply-adds mean less time here."""
-    by_digest = {row["digest"]: row for row in rows}
-    beaten = [row for row in rows if row["slower_than"]]
-    if not beaten:
-        return f"all {len(rows)} members: fewer macs are less time here"
-    worst = max(beaten, key=lambda row: by_digest[row["slower_than"]]["macs"] / row["macs"])
-    other = by_digest[worst["slower_than"]]
-    return (
-        f"smaller but not faster: {len(beaten)} of {len(rows)} members; {worst['digest']} has "
-        f"{1 - worst['macs'] / other['macs']:.0%} fewer macs than {other['digest']} and takes "
-        f"{worst['latency_ms']:.3g} ms against {other['latency_ms']:.3g} ms; search with --objective min:latency_ms"
-    )
+    document = pipeline.profile(directory, batch=batch, threads=threads, passes=passes, device=device)
+    table = _table(document["front"], batch, threads, document["device"])
+    emit(document, as_json=as_json, human=[table, str(document["verdict"])])
 
 
 def _table(rows: list[dict[str, Any]], batch: int, threads: int | None, device: str) -> Table:

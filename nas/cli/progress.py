@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nas.study import Progress as SearchProgress
     from nas.training import Progress as TrainingProgress
+
+
+@final
+class Bars:
+    """What a pipeline calls with its progress: a bar for training, then one for searching, each from its first call.
+
+    Args:
+        training: Title of the bar for training.
+    """
+
+    def __init__(self, training: str = "training") -> None:
+        self._title = training
+        self._shown = ExitStack()
+        self._kind: type[object] | None = None
+        self._update: Callable[[Any], None] = lambda _: None
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._shown.close()
+
+    def __call__(self, progress: TrainingProgress | SearchProgress) -> None:
+        """Show it; a bar of the other kind ends."""
+        from nas.study import Progress as SearchProgress
+
+        if type(progress) is not self._kind:
+            self._shown.close()
+            self._kind = type(progress)
+            searching = self._kind is SearchProgress
+            bar: AbstractContextManager[Callable[[Any], None]] = (
+                search_bar("searching") if searching else training_bar(self._title)
+            )
+            self._update = self._shown.enter_context(bar)
+        self._update(progress)
 
 
 @contextmanager
@@ -47,31 +85,33 @@ def search_bar(title: str) -> Iterator[Callable[[SearchProgress], None]]:
 
 
 @contextmanager
-def count_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar that counts; gives what to call after each."""
-    with _bar() as bar:
-        task = bar.add_task(title, total=total, note="")
+def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that counts, from its first call on; gives what to call with how many are done, of how many."""
+    with ExitStack() as shown:
+        bar = _bar()
+        task = bar.add_task(title, total=None, note="")
 
-        def step() -> None:
-            bar.advance(task)
-            done = round(bar.tasks[0].completed)
+        def update(done: int, total: int) -> None:
+            if not bar.live.is_started:
+                shown.enter_context(bar)
+            bar.update(task, total=total, completed=done)
             bar.update(task, note=f"{done} of {total}, {_left(bar.tasks[0].time_remaining or 0)}")
 
-        yield step
+        yield update
 
 
 def _savings(p: SearchProgress) -> str:
     """A second line: workers, and how much less was computed than one by one where that is known."""
     if p.totals is None or p.workers is None or not p.totals.architectures:
         return ""
-    crew = f"\n{p.workers} worker{'s' * (p.workers != 1)}"
+    workers = f"\n{p.workers} worker{'s' * (p.workers != 1)}"
     if not p.totals.macs_alone:
-        return crew
+        return workers
     shares = p.totals.to_json()
     saved = [f"{shares['share_saved_by_prefixes']:.0%} of the work by sharing"]
     if p.totals.macs_raced:
         saved.append(f"{shares['share_saved_by_racing']:.0%} by racing")
-    return f"{crew}; saved {', '.join(saved)}"
+    return f"{workers}; saved {', '.join(saved)}"
 
 
 def _bar() -> Bar:

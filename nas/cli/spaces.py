@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from nas.cli.common import Debug, Device, Json, Seed, emit, say
 from nas.errors import UsageError
-
-if TYPE_CHECKING:
-    from nas.search_spaces import SearchSpace
-    from nas.task import Task
-
-
-class Listed(NamedTuple):
-    """A preset with the task that it is shown with."""
-
-    space: str
-    preset: str
-    summary: str
-    task: Task
 
 
 def spaces(
@@ -36,53 +23,15 @@ def spaces(
     debug: Debug = False,
 ) -> None:
     """List the search spaces: presets, exact sizes, choices, and the range of costs."""
-    rows, refused = list[dict[str, Any]](), list[str]()
+    from nas.pipelines import spaces as pipeline
+
     numbers = {"channels": in_channels, "classes": classes} | ({"size": input_size} if input_size else {})
-    for listed in presets():
-        try:
-            rows.append(describe(listed._replace(task=listed.task.with_fields(numbers))))
-        except UsageError as error:
-            refused.append(f"{listed.space} --preset {listed.preset} is left out: {error}")
+    rows, refused = pipeline.spaces(numbers)
     if input_size is not None and not any("size" in row["task"] for row in rows):
         raise UsageError(refused[0])
     for reason in refused:
         say(reason)
     emit({"spaces": rows}, as_json=as_json, human=[text(row) for row in rows])
-
-
-def presets() -> list[Listed]:
-    """Every preset of every space, with its own task."""
-    from nas.search_spaces import FAMILIES, resolve
-
-    return [
-        Listed(space, name, preset.summary, preset.task)
-        for space, family in FAMILIES.items()
-        for name, preset in resolve(family.presets).items()
-    ]
-
-
-def describe(listed: Listed) -> dict[str, Any]:
-    """One preset as a document; `size` is an exact integer."""
-    from nas.search_spaces import get
-
-    space = get(listed.space, task=listed.task, preset=listed.preset)
-    return {
-        "space": listed.space,
-        "preset": listed.preset,
-        "summary": listed.summary,
-        "task": listed.task.to_json(),
-        "shown_for": str(listed.task),
-        "size": space.size,
-        "params": list(space.cost_range("params")),
-        "macs": list(space.cost_range("macs")),
-        "choices": choices(space),
-        "kinds": {gene.name: gene.kind for gene in space.genes},
-    }
-
-
-def choices(space: SearchSpace) -> dict[str, list[Any]]:
-    """The choices of every gene."""
-    return {gene.name: list(gene.choices) for gene in space.genes}
 
 
 def text(row: dict[str, Any]) -> str:

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.common import Debug, Device, Json, Run, Seed, emit
+from nas.cli.common import Debug, Device, Json, RunFolder, Seed, emit
 from nas.errors import UsageError
 from nas.files import replacing, write_text
 
 
 def trials(
-    directory: Run,
+    directory: RunFolder,
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where to write; --csv without it prints.")
     ] = None,

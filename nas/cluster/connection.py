@@ -49,7 +49,7 @@ def _start(ray: Any, address: str | None, cpus: int) -> None:
     terminated = signal.getsignal(signal.SIGTERM)
     try:
         if address:
-            knock(address)
+            check_reachable(address)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
@@ -60,7 +60,7 @@ def _start(ray: Any, address: str | None, cpus: int) -> None:
         signal.signal(signal.SIGTERM, terminated)  # Ray puts its own in the place of whatever there was
 
 
-def knock(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Refuse an address where nothing listens; Ray itself would try for minutes.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @final
-class LaterPool:
+class LazyPool:
     """A `RayEvaluator` that is made by its first batch.
 
     Args:

@@ -24,19 +24,19 @@ class Evolution(Strategy):
         population: Members kept, the last told (P).
         tournament: Members drawn with replacement for each child, of which the best is the parent (S).
         mutation_rate: Chance of each gene to change; at least one gene changes, so 0 is the published single change.
-        brood: Children of one parent before the next tournament; what `Assisted` chooses from.
+        offspring: Children of one parent before the next tournament; what `Assisted` chooses from.
     """
 
     population: int = 50
     tournament: int = 10
     mutation_rate: float = 0.0
-    brood: int = 1
+    offspring: int = 1
 
     def __post_init__(self) -> None:
         check_range("population", self.population, 1)
         check_range("tournament", self.tournament, 1)
         check_range("mutation_rate", self.mutation_rate, 0, 1)
-        check_range("brood", self.brood, 1)
+        check_range("offspring", self.offspring, 1)
 
     def survivors(self, history: History, candidates: NDArray[np.int64]) -> NDArray[np.int64]:
         """The youngest."""
@@ -51,9 +51,9 @@ class Evolution(Strategy):
         place[np.lexsort((history.values[members, 0], history.violation[members]))] = np.arange(len(members))
 
         def children(source: np.random.Generator, k: int) -> Indices:
-            drawn = source.integers(len(members), size=(-(-k // self.brood), self.tournament))
+            drawn = source.integers(len(members), size=(-(-k // self.offspring), self.tournament))
             winners = np.take_along_axis(drawn, place[drawn].argmin(axis=1)[:, None], axis=1)[:, 0]
-            parents = members[np.repeat(winners, self.brood)[:k]]
+            parents = members[np.repeat(winners, self.offspring)[:k]]
             return problem.space.mutate_indices(history.rows[parents], source, self.mutation_rate)
 
         return distinct(history, rng, n, children, problem.sample)

@@ -9,7 +9,7 @@ import pytest
 from nas import ledger
 from nas.evaluation import PARTIAL
 from tests.cli.calling import nas, one_line
-from tests.cli.conftest import SHORT, TASK
+from tests.conftest import SHORT, TASK
 
 
 def test_it_leaves_everything_in_the_run_folder(finished: Path) -> None:

@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 import nas.supernets as supernets
-from nas.cli.train import FEWEST_EPOCHS, MOST_EPOCHS, epochs_for
 from nas.training import Progress
 from tests.cli.calling import nas, one_line
-from tests.cli.conftest import TASK
-
-
-def test_epochs_follow_the_number_of_images() -> None:
-    assert epochs_for(100) == MOST_EPOCHS
-    assert epochs_for(2_000) == 20
-    assert epochs_for(50_000) == FEWEST_EPOCHS
+from tests.conftest import TASK
 
 
 def test_it_writes_a_supernet_that_says_how_it_was_made(tmp_path: Path) -> None:

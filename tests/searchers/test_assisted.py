@@ -72,7 +72,7 @@ def test_the_first_are_left_alone() -> None:
 
 
 def test_a_brood_has_one_parent() -> None:  # two children have it in common
-    searcher = Searcher(SPACE, OBJECTIVES[:1], seed=0, strategy=Evolution(population=12, tournament=1, brood=10))
+    searcher = Searcher(SPACE, OBJECTIVES[:1], seed=0, strategy=Evolution(population=12, tournament=1, offspring=10))
     drive(searcher, 1, 12)
     history = searcher.history
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nas import ledger
-from nas.cli.runs import check_space, default_out, open_run
 from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
+from nas.pipelines.runs import check_space, default_out, open_run
 from tests.searching import study
 from tests.spaces import SPACES
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SUPERNET, SEARCH, PICTURE, PROFILE = "supernet", "search.json", "front.png", "profile.json"
 SUPERNET_DOCUMENT = "supernet.json"
+NETWORK_DOCUMENT = "architecture.json"  # of a folder that holds one network
 RESULTS = Path("results")
 NAMED = ("best", "knee", "largest", "smallest")
 
@@ -48,7 +49,7 @@ def check_space(directory: Path, space: SearchSpace) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun:
+class Run:
     """A run with a trained supernet.
 
     Args:
@@ -96,8 +97,11 @@ class OpenRun:
             )
         return list(self.document["front"])
 
-    def find(self, which: str) -> Architecture:
-        """The architecture that --arch names.
+    def find(self, which: str | Path | Architecture) -> Architecture:
+        """One architecture of the space.
+
+        Args:
+            which: "best", "knee", "largest", "smallest", a digest or how it begins, a JSON file, or an architecture.
 
         Raises:
             StudyError: "best" or "knee" before a search has ended.
@@ -105,6 +109,9 @@ class OpenRun:
             UsageError: A file or digest prefix that does not name one architecture of this space.
         """
         space = self.stored.supernet.space
+        if not isinstance(which, str | Path):
+            space.require(which)
+            return which
         if which in ("largest", "smallest"):
             return space.largest() if which == "largest" else space.smallest()
         if which in ("best", "knee"):
@@ -113,15 +120,15 @@ class OpenRun:
             return space.from_document(self.document[which]["arch"])
         if Path(which).is_file():
             return space.from_document(_architecture_in(Path(which)))
-        return self._by_digest(which)
+        return self._by_digest(str(which))
 
     def _by_digest(self, digest: str) -> Architecture:
         known = self._known()
-        found = [arch for name, arch in known.items() if name.startswith(digest)]
-        if len(found) > 1:
-            raise UsageError(f"--arch {digest!r}: {len(found)} digests begin like this; write more of it")
-        if found:
-            return found[0]
+        matches = [arch for name, arch in known.items() if name.startswith(digest)]
+        if len(matches) > 1:
+            raise UsageError(f"--arch {digest!r}: {len(matches)} digests begin like this; write more of it")
+        if matches:
+            return matches[0]
         front = [member["digest"] for member in self.document["front"]] if self.document else []
         raise UnknownName("architecture (no such file either)", digest, [*NAMED, *front])
 
@@ -137,7 +144,7 @@ class OpenRun:
         return known
 
 
-def open_run(directory: Path) -> OpenRun:
+def open_run(directory: Path | str) -> Run:
     """Open a run's folder.
 
     Raises:
@@ -145,15 +152,21 @@ def open_run(directory: Path) -> OpenRun:
     """
     from nas.supernets import load
 
+    directory = Path(directory)
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such folder; make a run with 'nas search --out {directory}'")
-    if (directory / "architecture.json").is_file():
+    if (directory / NETWORK_DOCUMENT).is_file():
         raise CheckpointError(
             f"{directory}: holds one exported network, not a run; open it with nas.load, or convert it with nas export"
         )
     document = _search_document(directory / SEARCH)
     folder = supernet_folder(directory, document)
-    return OpenRun(directory, folder, load(folder), document)
+    return Run(directory, folder, load(folder), document)
+
+
+def as_run(run: Run | Path | str) -> Run:
+    """A run that is open already, or that of a folder; see `open_run`."""
+    return run if isinstance(run, Run) else open_run(run)
 
 
 def supernet_folder(directory: Path, document: Mapping[str, Any] | None = None) -> Path:
