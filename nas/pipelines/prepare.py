@@ -208,7 +208,9 @@ def _problem(wanted: Wanted) -> tuple[Run | None, ImageData, SearchSpace, Path]:
         check_alone({"space": wanted.space, "preset": wanted.preset, **training})
         data, space = load_problem(_space_of(wanted.supernet), wanted.data)
     else:
-        data, space = load_problem(wanted.space, wanted.data, preset=wanted.preset, train_images=wanted.train_images)
+        data, space = load_problem(
+            wanted.space, wanted.data, preset=wanted.preset, train_images=wanted.train_images, shared=True
+        )
     return None, data, space, wanted.out or default_out(space.name, data.spec)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def load_problem(
     space: str | SearchSpace | None, data: str | ImageData | None, *, preset: str | None = None,
-    train_images: int | None = None,
+    train_images: int | None = None, shared: bool = False,
 ) -> tuple[ImageData, SearchSpace]:  # fmt: skip
     """The data set, and the space made for its task.
 
@@ -22,20 +22,24 @@ def load_problem(
         data: What `nas.data.load` takes, or a data set.
         preset: Of the space; None takes the space's own default.
         train_images: Keep so many rows of the train split; None keeps all.
+        shared: Whether the space's networks have to share weights.
 
     Raises:
-        UsageError: One of them is missing, or a setting is given for what is there already.
+        UsageError: One of them is missing, a setting is given for what is there already, or weights are not shared.
         UnknownName: No such space, preset or kind of data.
         DataError: The data are missing or damaged.
     """
     from nas import search_spaces
     from nas.data import load
+    from nas.supernets import check_shared
 
     if space is None or data is None:
         missing = "--space" if space is None else "--data"
         raise UsageError(f"{missing} is missing; for example: nas search --space mobilenet --data digits")
     if isinstance(space, str):
         search_spaces.family(space)  # before a big data set is read
+        if shared:
+            check_shared(space)
     elif preset is not None:
         raise UsageError(f"preset {preset!r} has no place beside a space that is made already; leave it out")
     if not isinstance(data, str) and train_images is not None:

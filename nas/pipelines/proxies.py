@@ -58,8 +58,9 @@ class ProxyScores:
 def score_sample(
     space: str | SearchSpace | None = None, data: str | ImageData | None = None, *, preset: str | None = None,
     supernet: Run | Path | str | None = None, table: Path | str | None = None,
-    proxies: str | Sequence[str] | None = None, sample: int = 100, images: int = 64, repeats: int = 1, out: Path | str | None = None, seed: int = 0,
-    device: str | None = None, progress: Callable[[int, int], None] | None = None,
+    proxies: str | Sequence[str] | None = None, sample: int = 100, images: int = 64,
+    repeats: int = 1, out: Path | str | None = None, seed: int = 0, device: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ProxyScores:  # fmt: skip
     """Score a sample of a space by proxies, and compare with measured accuracies where there are some.
 

@@ -117,7 +117,7 @@ def train(
     recipe = Recipe(
         rule, epochs, batch_size, learning_rate, train_images, seed, training_workers(workers, chosen)
     )  # fmt: skip
-    loaded, made = load_problem(space, data, preset=preset, train_images=train_images)
+    loaded, made = load_problem(space, data, preset=preset, train_images=train_images, shared=True)
     directory = default_out(made.name, loaded.spec) if out is None else Path(out)
     if (directory / SUPERNET / SUPERNET_DOCUMENT).exists() and not resume:
         raise UsageError(f"{directory}: already holds a trained supernet; choose another --out, or search it")
@@ -152,7 +152,7 @@ def obtain_supernet(
     from nas.supernets import check_shared, load
 
     recipe.resolved_rule()
-    check_shared(space)
+    check_shared(space.name)
     folder = directory / SUPERNET
     if (folder / SUPERNET_DOCUMENT).exists():
         stored = load(folder)

@@ -57,13 +57,13 @@ def rebuild(description: Mapping[str, Any]) -> Supernet:
     return _builder(str(description["kind"]))(from_json(description["space"]), seed=0)
 
 
-def check_shared(space: SearchSpace) -> None:
-    """Refuse a space whose networks share no weights, before anything is done for it.
+def check_shared(space: str) -> None:
+    """Refuse a space, by its name, whose networks share no weights, before anything is done for it.
 
     Raises:
         UsageError: Says what can be done with it.
     """
-    _builder(space.name)
+    _builder(space)
 
 
 def _builder(kind: str) -> Callable[..., Supernet]:
