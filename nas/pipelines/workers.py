@@ -79,7 +79,7 @@ def resolve_pool(
             f"{LATENCY.name} is measured in this process between batches, which --asynchronous does not have; "
             "leave it out"
         )
-    require(RAY, purpose="evaluating on workers")
+    require(RAY, purpose="evaluation on workers")
     gpus = float(chosen.startswith("cuda")) if pool.gpus is None else pool.gpus
     if device is not None and device.startswith("cuda") != (gpus > 0):
         raise UsageError(f"--device {device} and --gpus-per-worker {gpus:g} contradict each other; leave out one")
