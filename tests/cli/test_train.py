@@ -61,21 +61,14 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, words: list[str], code:
 
 
 @pytest.mark.parametrize("command", ["train", "search"])
-@pytest.mark.parametrize(
-    ("space", "hints"),
-    [
-        ("nasbench201", ("space 'nasbench201' has stand-alone networks only", "--objective gradsign")),
-        ("flexibert", ("space 'flexibert' is for TextClassification, and these are 8x8 images",)),
-    ],
-)
-def test_spaces_without_a_supernet_of_images_say_why(
-    tmp_path: Path, command: str, space: str, hints: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("space", ["nasbench201", "flexibert"])
+def test_spaces_of_standalone_networks_say_what_to_do(tmp_path: Path, command: str, space: str) -> None:
     out = tmp_path / "run"
     outcome = nas(command, "--space", space, "--data", "digits", "--out", out)
     assert outcome.code == 2
     line = one_line(outcome)
-    assert all(hint in line for hint in hints)
+    assert f"space '{space}' has stand-alone networks only" in line
+    assert "--objective gradsign" in line
     assert not out.exists()
 
 
