@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from nas.cli.common import Arch, Debug, Device, Json, RunData, RunFolder, Seed, emit
+from nas.cli.common import ArchOrNone, Debug, Device, Json, RunData, RunFolder, Seed, emit
 
 
 def evaluate(
     directory: RunFolder,
-    arch: Arch = "best",
+    arch: ArchOrNone = None,
     data: RunData = None,
     as_json: Json = False,
     seed: Seed = None,
     device: Device = None,
     debug: Debug = False,
 ) -> None:
-    """Score an architecture with its inherited weights, on the validation and the test split."""
+    """Score an architecture with its inherited weights, or the network of a folder, on validation and test split."""
     from nas.evaluation.metrics import DECLARED
     from nas.objectives import metric_of
     from nas.pipelines import evaluate as pipeline

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from nas.cluster.pool import RayEvaluator
-from nas.data import ImageData, Split
+from nas.data import Dataset
 from nas.evaluation.population.evaluator import Precision, SupernetEvaluator
 from nas.evaluation.population.memory_budget import default_budget
 from nas.evaluation.population.trie import marginal_macs
@@ -24,7 +23,7 @@ from nas.supernets.training import check_fits
 def build_supernet_evaluator(
     description: dict[str, Any],
     weights: Mapping[str, NDArray[Any]],
-    data: ImageData,
+    data: Dataset,
     split: Literal["validation", "test"],
     device: str,
     budget_bytes: int | None,
@@ -56,7 +55,7 @@ def build_supernet_evaluator(
 
 def supernet_pool(
     supernet: StoredSupernet | Supernet,
-    data: ImageData,
+    data: Dataset,
     *,
     workers: int,
     split: Literal["validation", "test"] = "validation",
@@ -98,7 +97,7 @@ def supernet_pool(
     arguments: dict[str, object] = {
         "description": network.describe(),
         "weights": {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()},
-        "data": _needed(data, split),
+        "data": data.only(("calibration", split)),
         "split": split,
         "device": device,
         "budget_bytes": budget_bytes,
@@ -109,14 +108,3 @@ def supernet_pool(
         build_supernet_evaluator, arguments, workers=workers, address=address, cpus=cpus,
         gpus=gpus, batch=batch, threads=threads, costs=partial(marginal_macs, network), patience_s=patience_s,
     )  # fmt: skip
-
-
-def _needed(data: ImageData, split: str) -> ImageData:
-    """Without the images that no evaluation looks at."""
-
-    def empty(part: Split) -> Split:
-        return Split(part.images[:0].clone(), part.labels[:0].clone())  # a slice alone would travel with all of it
-
-    if split == "test":
-        return replace(data, train=empty(data.train), validation=empty(data.validation))
-    return replace(data, train=empty(data.train), test=empty(data.test))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -67,6 +67,10 @@ class Dataset(ABC):
         Returns:
             Inputs [B, *task.input_shape] and targets [B, ...].
         """
+
+    @abstractmethod
+    def only(self, splits: Collection[SplitName]) -> Dataset:
+        """Without the rows of other splits, for a process that does not look at them."""
 
     def adapted(self, network: nn.Module) -> nn.Module:
         """The network as batches are given to it; shares its weights."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.errors import UsageError
 from nas.pipelines.devices import resolve_device
 from nas.pipelines.evaluate import inherited_metrics
-from nas.pipelines.runs import NETWORK_DOCUMENT, Run, as_run
+from nas.pipelines.runs import Run, as_run, holds_network
 
 if TYPE_CHECKING:
     from nas.search_spaces import Architecture
@@ -61,7 +61,7 @@ def export(
     check_format(format)
     chosen = resolve_device(device)
     target = None if out is None else Path(out)
-    if not isinstance(run, Run) and (Path(run) / NETWORK_DOCUMENT).is_file():
+    if not isinstance(run, Run) and holds_network(run):
         if arch is not None:
             raise UsageError(f"{run}: holds one network, so --arch has no place here; leave it out")
         return _converted(Path(run), format, target)

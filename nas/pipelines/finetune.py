@@ -80,8 +80,8 @@ def finetune(
     inherited = inherited_metrics(supernet, loaded, member, device=chosen)
     network = supernet.extract(member, SupernetEvaluator(supernet, loaded, device=chosen).statistics(member))
     train_alone(
-        network, loaded, space=space, arch=member, epochs=epochs, learning_rate=learning_rate, seed=seed,
-        device=chosen, progress=progress,
+        loaded.adapted(network), loaded, space=space, arch=member, epochs=epochs, learning_rate=learning_rate,
+        seed=seed, device=chosen, progress=progress,
     )  # fmt: skip
     metrics = inherited | network_metrics(network, loaded, device=chosen)
     deployed = Deployed(network.cpu(), member, space, opened.stored.preprocessing, metrics)

@@ -16,7 +16,7 @@ from nas.pipelines.runs import Run, as_run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.search_spaces import Architecture, SearchSpace
 
 TOKENS, VOCABULARY, CLASSES = 128, 30_522, 2  # of spaces of text
@@ -65,7 +65,7 @@ def table_inputs(space: str | SearchSpace | None) -> ScoringInputs:
 
 
 def scoring_inputs(
-    space: str | SearchSpace | None, data: str | ImageData | None, preset: str | None = None,
+    space: str | SearchSpace | None, data: str | Dataset | None, preset: str | None = None,
     supernet: Run | Path | str | None = None, *, count: int, seed: int,
 ) -> ScoringInputs:  # fmt: skip
     """A batch of the train split for members of a space; a supernet's run brings its own.
@@ -93,8 +93,9 @@ def scoring_inputs(
     else:
         loaded, members = load_problem(space, data, preset=preset)
     order = torch.randperm(loaded.size("train"), generator=torch.Generator().manual_seed(seed))[:count]
-    shown = loaded.preprocessing.normalise(loaded.train.images[order])
-    return ScoringInputs(members, shown, loaded.train.labels[order], loaded.spec)
+    x, y = loaded.batch("train", order)
+    # In rows, whatever the data set's memory format: it decides how sums are rounded, and so scores.
+    return ScoringInputs(members, x.clone(memory_format=torch.contiguous_format), y, loaded.spec)
 
 
 def _text(space: str | SearchSpace | None, data: str, preset: str | None, *, windows: int, seed: int) -> ScoringInputs:

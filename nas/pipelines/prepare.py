@@ -21,7 +21,7 @@ from nas.pipelines.train import Recipe, obtain_supernet
 from nas.pipelines.workers import WorkerPool, memory_bytes, resolve_pool
 
 if TYPE_CHECKING:
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.evaluation import Evaluator
     from nas.proxies.proxy import ProxyLike
     from nas.search_spaces import SearchSpace
@@ -36,7 +36,7 @@ class Wanted:
     """What the caller of `nas.search` gave; see there."""
 
     space: str | SearchSpace | None
-    data: str | ImageData | None
+    data: str | Dataset | None
     preset: str | None
     supernet: Run | Path | str | Supernet | StoredSupernet | None
     evaluator: Evaluator | None
@@ -197,7 +197,7 @@ def _by_supernet(
     return Prepared(source, goals, directory, racing is not None, lambda: _inputs(wanted))
 
 
-def _problem(wanted: Wanted) -> tuple[Run | None, ImageData, SearchSpace, Path]:
+def _problem(wanted: Wanted) -> tuple[Run | None, Dataset, SearchSpace, Path]:
     """The run that is searched, if there is one, its data and space, and the folder for what is found."""
     training = {"train_images": wanted.train_images, "rule": wanted.rule, "epochs": wanted.epochs}
     if isinstance(wanted.supernet, Run | Path | str):
@@ -220,7 +220,7 @@ def _space_of(supernet: Supernet | StoredSupernet) -> SearchSpace:
     return supernet.supernet.space if isinstance(supernet, StoredSupernet) else supernet.space
 
 
-def _keep(directory: Path, supernet: Supernet | StoredSupernet, data: ImageData) -> StoredSupernet:
+def _keep(directory: Path, supernet: Supernet | StoredSupernet, data: Dataset) -> StoredSupernet:
     """A supernet in memory as the run's own, so that every other call and command can open the run.
 
     Raises:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from nas.errors import UsageError
 
 if TYPE_CHECKING:
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.search_spaces import SearchSpace
 
 
 def load_problem(
-    space: str | SearchSpace | None, data: str | ImageData | None, *, preset: str | None = None,
+    space: str | SearchSpace | None, data: str | Dataset | None, *, preset: str | None = None,
     train_images: int | None = None, shared: bool = False,
-) -> tuple[ImageData, SearchSpace]:  # fmt: skip
+) -> tuple[Dataset, SearchSpace]:  # fmt: skip
     """The data set, and the space made for its task.
 
     Args:

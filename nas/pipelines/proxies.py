@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.proxies import Agreement
     from nas.search_spaces import Architecture, SearchSpace
 
@@ -56,7 +56,7 @@ class ProxyScores:
 
 
 def score_sample(
-    space: str | SearchSpace | None = None, data: str | ImageData | None = None, *, preset: str | None = None,
+    space: str | SearchSpace | None = None, data: str | Dataset | None = None, *, preset: str | None = None,
     supernet: Run | Path | str | None = None, table: Path | str | None = None,
     proxies: str | Sequence[str] | None = None, sample: int = 100, images: int = 64,
     repeats: int = 1, out: Path | str | None = None, seed: int = 0, device: str | None = None,

@@ -13,7 +13,7 @@ from nas.errors import CheckpointError, StudyError, UnknownName, UsageError
 from nas.files import read_json
 
 if TYPE_CHECKING:
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.search_spaces import Architecture, SearchSpace
     from nas.supernets import StoredSupernet
 
@@ -64,7 +64,7 @@ class Run:
     stored: StoredSupernet
     document: dict[str, Any] | None
 
-    def data(self, spec: str | None = None) -> ImageData:
+    def data(self, spec: str | None = None) -> Dataset:
         """The data set that the supernet was trained on, with its splits.
 
         Args:
@@ -109,18 +109,12 @@ class Run:
             UsageError: A file or digest prefix that does not name one architecture of this space.
         """
         space = self.stored.supernet.space
-        if not isinstance(which, str | Path):
-            space.require(which)
-            return which
-        if which in ("largest", "smallest"):
-            return space.largest() if which == "largest" else space.smallest()
         if which in ("best", "knee"):
             self.front()
             assert self.document is not None
-            return space.from_document(self.document[which]["arch"])
-        if Path(which).is_file():
-            return space.from_document(_architecture_in(Path(which)))
-        return self._by_digest(str(which))
+            return space.from_document(self.document[str(which)]["arch"])
+        named = architecture_of(space, which)
+        return self._by_digest(str(which)) if named is None else named
 
     def _by_digest(self, digest: str) -> Architecture:
         known = self._known()
@@ -155,7 +149,7 @@ def open_run(directory: Path | str) -> Run:
     directory = Path(directory)
     if not directory.is_dir():
         raise CheckpointError(f"{directory}: no such folder; make a run with 'nas search --out {directory}'")
-    if (directory / NETWORK_DOCUMENT).is_file():
+    if holds_network(directory):
         raise CheckpointError(
             f"{directory}: holds one exported network, not a run; open it with nas.load, or convert it with nas export"
         )
@@ -164,9 +158,29 @@ def open_run(directory: Path | str) -> Run:
     return Run(directory, folder, load(folder), document)
 
 
+def architecture_of(space: SearchSpace, which: str | Path | Architecture) -> Architecture | None:
+    """The architecture that needs no run to be found: itself, "largest", "smallest", or in a JSON file; else None.
+
+    Raises:
+        CheckpointError: A file that is no JSON.
+        UsageError: What it holds is of another space, or names no member.
+    """
+    if not isinstance(which, str | Path):
+        space.require(which)
+        return which
+    if which in ("largest", "smallest"):
+        return space.largest() if which == "largest" else space.smallest()
+    return space.from_document(_architecture_in(Path(which))) if Path(which).is_file() else None
+
+
 def as_run(run: Run | Path | str) -> Run:
     """A run that is open already, or that of a folder; see `open_run`."""
     return run if isinstance(run, Run) else open_run(run)
+
+
+def holds_network(directory: Path | str) -> bool:
+    """Whether a folder is no run but one network, as `export`, `finetune` and `train_alone` write it."""
+    return (Path(directory) / NETWORK_DOCUMENT).is_file()
 
 
 def supernet_folder(directory: Path, document: Mapping[str, Any] | None = None) -> Path:

@@ -17,7 +17,7 @@ from nas.pipelines.prepare import Prepared, Wanted, prepare
 from nas.pipelines.runs import PICTURE, SEARCH, Run
 
 if TYPE_CHECKING:
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.evaluation import Evaluator
     from nas.objectives import Constraint, Metric, Objective
     from nas.pipelines.sources import Rows
@@ -62,7 +62,7 @@ class SearchResult:
 
 def search(
     space: str | SearchSpace | None = None,
-    data: str | ImageData | None = None,
+    data: str | Dataset | None = None,
     *,
     supernet: Run | Path | str | Supernet | StoredSupernet | None = None,
     evaluator: Evaluator | None = None,

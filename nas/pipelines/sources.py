@@ -19,7 +19,7 @@ from nas.pipelines.inputs import ScoringInputs
 from nas.pipelines.workers import WorkerPool, lazily_started
 
 if TYPE_CHECKING:
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.evaluation import Evaluator, Metrics
     from nas.evaluation.population.racing import Racing
     from nas.proxies.proxy import ProxyLike
@@ -87,7 +87,7 @@ class SupernetSource(Source):
     """
 
     stored: StoredSupernet
-    data: ImageData
+    data: Dataset
     folder: str
     training_s: float = 0.0
     racing: Racing | None = None

@@ -14,7 +14,7 @@ from nas.pipelines.runs import SUPERNET, SUPERNET_DOCUMENT, Run, default_out, op
 
 if TYPE_CHECKING:
     from nas.cluster.training import Workers
-    from nas.data import ImageData
+    from nas.data import Dataset
     from nas.search_spaces import SearchSpace
     from nas.supernets import StoredSupernet
     from nas.training import Progress, TrainingRule
@@ -66,7 +66,7 @@ class Recipe:
 
 def train(
     space: str | SearchSpace | None = None,
-    data: str | ImageData | None = None,
+    data: str | Dataset | None = None,
     *,
     preset: str | None = None,
     train_images: int | None = None,
@@ -137,7 +137,7 @@ def training_workers(workers: int | Workers | None, device: str) -> Workers | No
 
 
 def obtain_supernet(
-    directory: Path, space: SearchSpace, data: ImageData, recipe: Recipe, *, device: str, resume: bool,
+    directory: Path, space: SearchSpace, data: Dataset, recipe: Recipe, *, device: str, resume: bool,
     progress: Callable[[Progress], None] | None = None, news: Callable[[str], None] | None = None,
 ) -> StoredSupernet:  # fmt: skip
     """The run's supernet: the one that is there, or one trained now.
@@ -170,7 +170,7 @@ def obtain_supernet(
 
 
 def _train(
-    folder: Path, space: SearchSpace, data: ImageData, recipe: Recipe, *, device: str, resume: bool,
+    folder: Path, space: SearchSpace, data: Dataset, recipe: Recipe, *, device: str, resume: bool,
     progress: Callable[[Progress], None] | None,
 ) -> None:  # fmt: skip
     from nas.cluster.training import train_on_workers
@@ -219,7 +219,7 @@ def epochs_for(examples: int) -> int:
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(EXAMPLES_SHOWN / examples)))
 
 
-def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, data: ImageData, recipe: Recipe) -> None:
+def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, data: Dataset, recipe: Recipe) -> None:
     """Refuse a supernet that is not what was asked for; what was not asked for may be anything."""
     if stored.supernet.space.digest != space.digest:
         raise UsageError(f"{directory}: holds a supernet of another space or preset; choose another --out")

@@ -131,3 +131,35 @@ def test_resuming_with_other_settings_is_refused(finished: Path) -> None:
 def test_the_recipe_is_in_the_document(finished: Path) -> None:
     document = json.loads((finished / "supernet" / "supernet.json").read_text())
     assert document["recipe"]["epochs"] == 2
+
+
+def test_one_network_alone(tmp_path: Path) -> None:
+    words = ("train", *TASK, "--arch", "smallest", "--train-images", 256, "--epochs", 2, "--out", tmp_path / "net")
+    outcome = nas(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    assert {"digest", "arch", "metrics", "out", "wall_s"} == outcome.document.keys()
+    exported = nas("export", tmp_path / "net", "--format", "onnx", "--json")
+    assert exported.code == 0, exported.err
+    assert exported.document["metrics"] == outcome.document["metrics"]
+    evaluated = nas("evaluate", tmp_path / "net", "--data", "digits", "--json")
+    assert evaluated.document["digest"] == outcome.document["digest"]
+    again = nas(*words)
+    assert "already holds something" in one_line(again)
+    assert again.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--arch", "smallest", "--rule", "ofa"], "--rule is about supernets"),
+        (["--arch", "smallest", "--workers", "2"], "--workers is about supernets"),
+        (["--arch", "smallest", "--diverse"], "--diverse is about supernets"),
+        (["--optimiser", "adamw"], "say which with --arch"),
+        (["--arch", "missing.json"], "no such file"),
+    ],
+)
+def test_options_of_supernets_and_of_networks(tmp_path: Path, words: list[str], hint: str) -> None:
+    outcome = nas("train", *TASK, *words, "--out", tmp_path / "run")
+    assert hint in one_line(outcome)
+    assert outcome.code == 2
+    assert list(tmp_path.iterdir()) == []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -104,6 +104,17 @@ class ImageData(Dataset):
             images = augment(images, flip=self.flip, padding=self.padding, generator=generator, part=part)
         x = self.preprocessing.normalise(images.to(device, non_blocking=True))
         return x.contiguous(memory_format=torch.channels_last), labels[part].to(device)
+
+    def only(self, splits: Collection[SplitName]) -> ImageData:
+        """See `Dataset`."""
+
+        def kept(name: SplitName) -> Split:
+            part = self.split(name)  # a slice of it alone would travel with all of it
+            return part if name in splits else Split(part.images[:0].clone(), part.labels[:0].clone())
+
+        return replace(
+            self, train=kept("train"), calibration=kept("calibration"), validation=kept("validation"), test=kept("test")
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -83,6 +83,13 @@ class TextData(Dataset):
             lost = torch.rand(tokens.shape, generator=generator) < self.word_dropout
             tokens = torch.where(lost & (tokens != PADDING), UNKNOWN, tokens)
         return tokens[part].to(device), labels[part].to(device)
+
+    def only(self, splits: Collection[SplitName]) -> TextData:
+        """See `Dataset`."""
+        empty = {
+            name: TokenSplit(part.tokens[:0].clone(), part.labels[:0].clone()) for name, part in self.splits.items()
+        }
+        return replace(self, splits={name: self.splits[name] if name in splits else empty[name] for name in SPLITS})
 
     def adapted(self, network: nn.Module) -> nn.Module:
         """See `Dataset`: the network is told which tokens count."""

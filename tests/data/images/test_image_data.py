@@ -105,3 +105,11 @@ def test_digest_does_not_depend_on_strides() -> None:
     data = stripes()
     strided = data.test.images.contiguous(memory_format=torch.channels_last)
     assert dataclasses.replace(data, test=Split(strided, data.test.labels)).digest == data.digest
+
+
+def test_other_splits_can_be_left_out() -> None:
+    data = stripes()
+    part = data.only(("calibration", "test"))
+    assert [part.size(name) for name in SPLITS] == [0, data.size("calibration"), 0, data.size("test")]
+    assert part.test.images is data.test.images
+    assert part.train.images.untyped_storage().nbytes() == 0
