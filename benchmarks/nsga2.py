@@ -28,10 +28,11 @@ from pymoo.optimize import minimize
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from benchmarks import rows
-from benchmarks.grid_space import GridSpace, unit, zdt
+from benchmarks.zdt import unit, zdt
 from nas.objectives import Objective
 from nas.searchers import NSGA2, Random, Searcher, Strategy, Trial, crowding_distance, hypervolume, non_dominated_ranks
 from nas.searchers.pareto import ranks_by_peeling
+from nas.testing.spaces import grid
 
 GENES, LEVELS, POPULATION = 30, 33, 100
 SEEDS = {250: 60, 500: 5}  # by number of generations
@@ -44,7 +45,7 @@ Floats = NDArray[np.float64]
 
 def run(strategy: Strategy, problem: int, seed: int, generations: int) -> Searcher:
     """A search of ours over ask and tell."""
-    space = GridSpace(GENES, LEVELS)
+    space = grid(GENES, LEVELS)
     searcher = Searcher(space, OBJECTIVES, seed=seed, strategy=strategy)
     for batch in range(generations):
         archs = searcher.ask(POPULATION)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         searchers,
         supernets,
         task,
+        testing,
         training,
     )
     from nas.exporting import export, load
@@ -55,6 +56,7 @@ __all__ = [
     "searchers",
     "supernets",
     "task",
+    "testing",
     "train",
     "training",
 ]

@@ -12,6 +12,8 @@ NasError
 ├── ClusterError        a Ray cluster that does not answer or does not start
 ├── WorkersLost         worker processes that die again and again
 ├── ExportError         an exported network that does not reproduce the supernet
+├── ContractError       a space, searcher or supernet that breaks a promise of its contract
+├── PluginError         a plug-in of another distribution that cannot be loaded or is of another kind
 └── StudyError          a ledger that is locked by another driver or belongs to another search
 """
 
@@ -136,6 +138,14 @@ class WorkersLost(NasError):
 
 class ExportError(NasError):
     """An exported network does not reproduce the supernet's logits."""
+
+
+class ContractError(NasError):
+    """A space, a searcher or a supernet breaks a promise of its contract."""
+
+
+class PluginError(NasError):
+    """A plug-in of another distribution cannot be loaded, or is not what its group is for."""
 
 
 class StudyError(NasError):

@@ -22,6 +22,10 @@ SHORT = ("--epochs", 2, "--trials", 24, "--batch", 8, "--device", "cpu")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# So that what breaks a promise of a contract is shown with its values, as in tests.
+pytest.register_assert_rewrite("nas.testing")
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short search; tests must not change it."""

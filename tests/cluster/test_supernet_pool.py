@@ -11,7 +11,7 @@ from nas.cluster.supernet_pool import build_supernet_evaluator, supernet_pool
 from nas.errors import UsageError
 from nas.evaluation import SupernetEvaluator
 from nas.supernets import MobileNetSupernet
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.images import stripes
 from tests.spaces import SPACES
 

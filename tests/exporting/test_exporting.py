@@ -20,7 +20,7 @@ from nas.errors import CheckpointError, ExportError, UnknownName, UsageError, Wr
 from nas.search_spaces import Architecture, get
 from nas.supernets import MobileNetSupernet, Statistics, Supernet, calibrate
 from nas.task import ImageClassification
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.spaces import SPACES
 
 PREPROCESSING = ImagePreprocessing(8, 3, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("ant", "bee", "cat", "dog", "elk"))

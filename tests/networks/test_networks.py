@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
 from nas.networks import build, network
 from nas.search_spaces import FAMILIES, SearchSpace, get, resolve
 from nas.task import ImageClassification, TextClassification
+from nas.testing.spaces import grid
 
 TEXTS = ("flexibert",)
 
@@ -71,9 +71,9 @@ def test_running_statistics_move_in_training_mode() -> None:
 
 
 def test_unknown_spaces_are_refused() -> None:
-    grid = GridSpace(2, 3)
-    with pytest.raises(UsageError, match="unknown space 'grid'"):
-        network(grid, grid.smallest(), seed=0)
+    unknown = grid(2, 3)
+    with pytest.raises(UsageError, match="unknown space 'made'"):
+        network(unknown, unknown.smallest(), seed=0)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

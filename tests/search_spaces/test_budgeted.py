@@ -17,8 +17,7 @@ from nas.search_spaces.budgeted import BucketCounts, Budget, FeasibleSet
 from nas.search_spaces.decision_diagram import DecisionDiagram
 from nas.search_spaces.mobilenet.config import StageSpec
 from nas.task import ImageClassification
-from tests.search_spaces.enumeration import members
-from tests.search_spaces.toy import Toy, nested
+from nas.testing.spaces import MadeSpace, members, nested
 from tests.spaces import BASE, space
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
@@ -182,10 +181,10 @@ def test_bounds_that_exclude_each_other_are_impossible() -> None:
         GAP.feasible(apart)
 
 
-def diamond(pairs: list[tuple[int, int]]) -> Toy:
+def diamond(pairs: list[tuple[int, int]]) -> MadeSpace:
     """Two members per pair of (params, macs): one decision that costs this, one that costs nothing to tell apart."""
     genes = (Gene("pair", tuple(range(len(pairs))), "pair"), Gene("twin", (0, 1), "twin"))
-    return Toy(genes, [CostTerm(("pair",), np.array([*pairs, (0, 0)])), CostTerm((), np.array([3, 4]))])
+    return MadeSpace(genes, [CostTerm(("pair",), np.array([*pairs, (0, 0)])), CostTerm((), np.array([3, 4]))])
 
 
 def test_budgets_that_no_member_meets_together_give_up() -> None:
@@ -204,7 +203,7 @@ def test_of_several_budgets_the_tightest_is_counted() -> None:
 def test_chances_follow_counts_beyond_64_bits_and_beyond_floats(length: int) -> None:
     """A chain of free choices of two, one of which costs 1: binomial sums by hand."""
     genes = [Gene(f"x{d}", (0, 1), "bit") for d in range(length)]
-    space = Toy(genes, [CostTerm((gene.name,), np.array([(0, 0), (1, 0), (0, 0)])) for gene in genes])
+    space = MadeSpace(genes, [CostTerm((gene.name,), np.array([(0, 0), (1, 0), (0, 0)])) for gene in genes])
     for most in (0, 1, 30, 45, 89, 90) if length == 90 else (length // 3,):
         sums = space.feasible([Constraint("params", "<=", most)]).sample(np.random.default_rng(2), 300).sum(axis=1)
         assert sums.max() <= most

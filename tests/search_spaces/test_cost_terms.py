@@ -6,8 +6,7 @@ import pytest
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import CostTerm, Gene, tabulated
 from nas.search_spaces.cost_terms import ROWS, CostSum
-from tests.search_spaces.enumeration import members
-from tests.search_spaces.toy import Toy, nested
+from nas.testing.spaces import MadeSpace, members, nested
 
 GENES = (Gene("a", (1, 2, 3), "width"), Gene("b", ("x", "y"), "operation", {"a": (2, 3)}))
 
@@ -37,14 +36,14 @@ def test_the_sum_of_terms_one_after_the_other() -> None:
 
 def test_costs_beyond_the_precision_of_floats_are_exact() -> None:
     big = 2**53 + 1
-    space = Toy(GENES[:1], [tabulated(GENES[:1], lambda chosen: (big, big + int(chosen["a"])))])
+    space = MadeSpace(GENES[:1], [tabulated(GENES[:1], lambda chosen: (big, big + int(chosen["a"])))])
     assert space.cost(space.largest()) == (big, big + 3)
 
 
 def test_nothing_and_no_terms_cost_nothing() -> None:
     assert [len(column) for column in nested().costs_of(np.zeros((0, 5), np.int16)).values()] == [0, 0]
-    assert Toy(GENES).cost(Toy(GENES).largest()) == (0, 0)
-    assert Toy([]).cost(Toy([]).largest()) == (0, 0)
+    assert MadeSpace(GENES).cost(MadeSpace(GENES).largest()) == (0, 0)
+    assert MadeSpace([]).cost(MadeSpace([]).largest()) == (0, 0)
 
 
 def test_terms_that_do_not_fit_the_genes() -> None:

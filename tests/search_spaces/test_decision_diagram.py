@@ -9,9 +9,8 @@ from nas.errors import UsageError
 from nas.search_spaces import ABSENT, CostTerm, Gene, SearchSpace, get
 from nas.search_spaces.decision_diagram import DecisionDiagram, elimination_order, remaining
 from nas.task import ImageClassification
-from tests.search_spaces.enumeration import members
+from nas.testing.spaces import MadeSpace, members, nested
 from tests.search_spaces.mobilenet.test_space import fixed_depths
-from tests.search_spaces.toy import Toy, nested
 from tests.spaces import SPACES
 
 SMALL: dict[str, SearchSpace] = {"nested": nested(), "fixed depths": fixed_depths(), "fixed block": SPACES["fixed"]}
@@ -110,4 +109,4 @@ def test_terms_over_too_many_genes_are_refused(monkeypatch: pytest.MonkeyPatch) 
     genes = [Gene(f"x{d}", (0, 1), "bit") for d in range(12)]
     terms = [CostTerm((a.name, b.name), np.ones((3, 3, 2), np.int64)) for a, b in itertools.combinations(genes, 2)]
     with pytest.raises(UsageError, match="couple too many genes"):
-        Toy(genes, terms).cost_range("macs")
+        MadeSpace(genes, terms).cost_range("macs")

@@ -6,7 +6,7 @@ import pytest
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import ABSENT, Gene
 from nas.search_spaces.gene import Existence
-from tests.search_spaces.toy import nested
+from nas.testing.spaces import nested
 
 
 def test_a_gene_exists_where_all_its_parents_do_with_the_right_choices() -> None:

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.grid_space import GridSpace
 from nas.errors import UnknownName, UsageError
 from nas.search_spaces import ABSENT, MobileNetSpace, SearchSpace
 from nas.search_spaces.mobilenet.config import StageSpec
 from nas.task import ImageClassification
-from tests.contracts.search_space import SearchSpaceContract
-from tests.search_spaces.toy import nested
+from nas.testing import SearchSpaceContract
+from nas.testing.spaces import grid, nested
 from tests.spaces import BASE, SPACES
 
 LEARNED = SPACES["learned"]
@@ -22,10 +21,10 @@ class TestGrid(SearchSpaceContract):
 
     @pytest.fixture
     def space(self) -> SearchSpace:
-        return GridSpace(4, 5)
+        return grid(4, 5)
 
     def read_back(self, text: str) -> SearchSpace:
-        return GridSpace(4, 5)
+        return grid(4, 5)
 
     def test_size(self, space: SearchSpace) -> None:
         assert space.size == 5**4

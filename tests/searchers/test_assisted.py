@@ -8,7 +8,9 @@ import pytest
 from nas.errors import UsageError
 from nas.search_spaces import Architecture
 from nas.searchers import Assisted, Evolution, Random, Searcher, Strategy
-from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive, measure
+from nas.testing import SearcherContract
+from nas.testing.searcher import drive, measure
+from tests.searching import OBJECTIVES, SPACE
 
 
 def helpful(archs: Sequence[Architecture]) -> list[float]:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grid_space import GridSpace
 from nas.errors import UsageError
 from nas.objectives import Constraint
 from nas.searchers import CoarseToFine, Searcher
 from nas.searchers.coarse_to_fine import stages
-from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive
+from nas.testing import SearcherContract
+from nas.testing.searcher import drive
+from nas.testing.spaces import grid
+from tests.searching import OBJECTIVES, SPACE
 
 
 class TestCoarseToFine(SearcherContract):
@@ -61,7 +63,7 @@ def test_the_fine_phase_stays_near_the_front_and_improves_it() -> None:
 
 def test_a_grid_that_is_too_large_is_sampled() -> None:
     objectives = OBJECTIVES[:1]
-    searcher = Searcher(GridSpace(30, 33), objectives, seed=0, strategy=CoarseToFine(coarse=20))
+    searcher = Searcher(grid(30, 33), objectives, seed=0, strategy=CoarseToFine(coarse=20))
     drive(searcher, 3, 10)
     assert len(searcher.history) == 30
 

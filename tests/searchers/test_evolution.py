@@ -6,7 +6,9 @@ import pytest
 from nas.errors import UsageError
 from nas.objectives import Constraint
 from nas.searchers import Evolution, Random, Searcher
-from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive
+from nas.testing import SearcherContract
+from nas.testing.searcher import drive
+from tests.searching import OBJECTIVES, SPACE
 
 
 class TestEvolution(SearcherContract):

@@ -10,7 +10,7 @@ from nas.objectives import Constraint, Objective
 from nas.search_spaces import Architecture
 from nas.searchers import History, Problem, Trial
 from nas.searchers.strategy import distinct
-from tests.contracts.searcher import SPACE
+from tests.searching import SPACE
 
 
 def history() -> History:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.grid_space import GridSpace, unit, zdt
+from benchmarks.zdt import unit, zdt
 from nas.errors import InfeasibleBudget, UsageError
 from nas.objectives import Constraint, Objective
 from nas.searchers import NSGA2, Random, Searcher, Strategy, Trial, hypervolume, non_dominated_ranks
-from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive, trials
+from nas.testing import SearcherContract
+from nas.testing.searcher import drive, trials
+from nas.testing.spaces import grid
+from tests.searching import OBJECTIVES, SPACE
 
 
 class TestNSGA2(SearcherContract):
@@ -38,7 +41,7 @@ def test_it_finds_a_better_front_than_random_search() -> None:
 
 @pytest.mark.parametrize("problem", [1, 2, 3])
 def test_the_population_improves_on_zdt(problem: int) -> None:
-    space = GridSpace(10, 17)
+    space = grid(10, 17)
     objectives = (Objective("loss", "min"), Objective("latency_ms", "min"))
     searcher = Searcher(space, objectives, seed=0, strategy=NSGA2(population=20))
     volumes = []

@@ -9,7 +9,9 @@ from nas.errors import UnknownName
 from nas.objectives import Constraint
 from nas.searchers import OptunaSampler, Random, Searcher, Strategy, hypervolume
 from nas.searchers.optuna_adapter import _quiet, _study
-from tests.contracts.searcher import OBJECTIVES, SPACE, SearcherContract, drive
+from nas.testing import SearcherContract
+from nas.testing.searcher import drive
+from tests.searching import OBJECTIVES, SPACE
 
 
 class TestTPE(SearcherContract):

@@ -1,5 +1,5 @@
 from nas.searchers import Random
-from tests.contracts.searcher import SearcherContract
+from nas.testing import SearcherContract
 
 
 class TestRandom(SearcherContract):

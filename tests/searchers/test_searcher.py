@@ -8,7 +8,7 @@ import pytest
 from nas.errors import UnknownName, UsageError
 from nas.objectives import Objective
 from nas.searchers import SEARCHERS, Random, Searcher, get
-from tests.contracts.searcher import OBJECTIVES, SPACE
+from tests.searching import OBJECTIVES, SPACE
 
 
 @pytest.mark.parametrize("name", SEARCHERS)

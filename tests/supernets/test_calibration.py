@@ -7,7 +7,7 @@ from nas.errors import UsageError
 from nas.search_spaces import get
 from nas.supernets import MobileNetSupernet, build, calibrate, calibration_batch
 from nas.task import ImageClassification
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.spaces import SPACES
 
 

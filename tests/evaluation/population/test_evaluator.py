@@ -16,7 +16,7 @@ from nas.evaluation.population.trie import ALL, Sharing
 from nas.objectives import Objective
 from nas.search_spaces import Architecture, SearchSpace
 from nas.supernets import MobileNetSupernet, calibrate, train
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.evaluation.population.chains import ChainSupernet
 from tests.images import stripes
 from tests.spaces import SPACES

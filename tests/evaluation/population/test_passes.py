@@ -20,7 +20,7 @@ from nas.objectives import Objective
 from nas.search_spaces import Architecture
 from nas.supernets import MobileNetSupernet, Supernet
 from nas.task import ImageClassification
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.evaluation.population.chains import ChainSupernet, members, outputs_alone
 
 CALIBRATION, SCORED, CHUNK = 24, 40, 8

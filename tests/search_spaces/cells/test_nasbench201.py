@@ -12,9 +12,9 @@ from nas.errors import UnknownName, UsageError
 from nas.networks.nasbench201 import NasBench201
 from nas.search_spaces import NasBench201Space, SearchSpace, from_json, get
 from nas.task import ImageClassification, TextClassification
-from tests.contracts.search_space import SearchSpaceContract
-from tests.macs import count_macs
-from tests.search_spaces.enumeration import members
+from nas.testing import SearchSpaceContract
+from nas.testing.macs import count_macs
+from nas.testing.spaces import members
 
 TASK = ImageClassification(8, 3, 5)
 

@@ -5,7 +5,7 @@ import pytest
 
 from nas.search_spaces import MobileNetSpace, get
 from nas.task import ImageClassification
-from tests.search_spaces.enumeration import members
+from nas.testing.spaces import members
 from tests.search_spaces.mobilenet.test_space import fixed_depths
 from tests.spaces import SPACES
 

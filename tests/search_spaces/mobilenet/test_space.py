@@ -11,8 +11,8 @@ from nas.errors import UnknownName, UsageError
 from nas.search_spaces import MobileNetSpace, SearchSpace, from_json, get
 from nas.search_spaces.mobilenet.config import StageSpec, shortcut
 from nas.task import ImageClassification
-from tests.contracts.search_space import SearchSpaceContract
-from tests.search_spaces.enumeration import members
+from nas.testing import SearchSpaceContract
+from nas.testing.spaces import members
 from tests.spaces import BASE, SPACES, space
 
 

@@ -13,9 +13,9 @@ from nas.networks.flexibert import FlexiBert
 from nas.search_spaces import FlexiBertSpace, SearchSpace, from_json, get
 from nas.search_spaces.transformers.flexibert import OPERATIONS, FlexiBertConfig
 from nas.task import TextClassification
-from tests.contracts.search_space import SearchSpaceContract
-from tests.macs import count_macs
-from tests.search_spaces.enumeration import members
+from nas.testing import SearchSpaceContract
+from nas.testing.macs import count_macs
+from nas.testing.spaces import members
 
 TASK = TextClassification(7, 50, 3)
 

@@ -15,7 +15,7 @@ from nas.supernets import MobileNetSupernet
 from nas.supernets.groups import sort_channels
 from nas.supernets.rules.samplers import Opened
 from nas.task import ImageClassification
-from tests.contracts.supernet import randomise
+from nas.testing.subnetworks import randomise
 from tests.spaces import BASE, SPACES, space
 
 WIDE_FIXED = space(

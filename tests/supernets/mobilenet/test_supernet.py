@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from nas.search_spaces import get
-from nas.supernets import MobileNetSupernet, Supernet, calibrate
+from nas.supernets import MobileNetSupernet, Regularisation, Supernet, calibrate
 from nas.task import ImageClassification
-from tests.contracts.supernet import SupernetContract, randomise
+from nas.testing import SupernetContract
+from nas.testing.subnetworks import randomise
 from tests.spaces import SPACES
 
 
@@ -48,3 +49,14 @@ def test_presets_build_and_cost_what_they_say(size: int, preset: str) -> None:
         network = supernet.extract(arch)
         assert space.cost(arch).params == sum(p.numel() for p in network.parameters())
         assert network(x).shape == (2, 10)
+
+
+def test_noise_changes_what_is_computed() -> None:
+    supernet = MobileNetSupernet(SPACES["learned"], seed=0).train()
+    randomise(supernet)
+    x, largest = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(5)), supernet.space.largest()
+    with torch.no_grad():
+        plain = supernet(x, largest)
+        for drops in ((0.5, 0.0), (0.0, 0.5)):
+            noise = Regularisation(*drops, torch.Generator().manual_seed(1))
+            assert not torch.equal(supernet(x, largest, regularisation=noise), plain)

@@ -36,4 +36,4 @@ def count_macs(network: nn.Module, *inputs: Any) -> int:
     """Of one pass in eval mode."""
     with torch.no_grad(), _Counter() as counter:
         network.eval()(*inputs)
-    return counter.total
+    return int(counter.total)
