@@ -1,4 +1,4 @@
-"""Real images: uint8 in four fixed, disjoint splits, their normalisation, and augmentation on the batch."""
+"""Data sets: a task, four fixed and disjoint splits, and batches ready for networks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from nas.data.images.preprocessing import ImagePreprocessing
 from nas.data.images.source import Source
 from nas.data.images.splits import divide
 from nas.data.preprocessing import Preprocessing
+from nas.data.text import tsv
 from nas.data.text.preprocessing import TextPreprocessing
 from nas.errors import CheckpointError, UnknownName
 
 __all__ = [
-    "SOURCES",
+    "LOADERS",
     "SPLITS",
     "Dataset",
     "ImageData",
@@ -33,34 +34,46 @@ _PREPROCESSING: dict[str, Callable[[object], Preprocessing]] = {
     TextPreprocessing.kind: TextPreprocessing.from_json,
 }
 
+Loader = Callable[[str, int | None], Dataset]
+
+
+def _images(kind: str, read: Callable[[str], Source]) -> Loader:
+    def load_images(path: str, train_examples: int | None) -> Dataset:
+        return divide(f"{kind}:{path}" if path else kind, read(path), train_images=train_examples)
+
+    return load_images
+
+
 # What stands before the colon of a spec, and what reads the rest of it.
-SOURCES: dict[str, Callable[[str], Source]] = {
-    "digits": digits.read,
-    "mnist": mnist.read,
-    "cifar10": cifar10.read,
-    "folder": folder.read,
-    "npz": npz.read,
+LOADERS: dict[str, Loader] = {
+    "digits": _images("digits", digits.read),
+    "mnist": _images("mnist", mnist.read),
+    "cifar10": _images("cifar10", cifar10.read),
+    "folder": _images("folder", folder.read),
+    "npz": _images("npz", npz.read),
+    "tsv": lambda path, train_examples: tsv.load(path, train_examples=train_examples),
 }
 
 
-def load(spec: str, *, train_images: int | None = None) -> ImageData:
+def load(spec: str, *, train_images: int | None = None) -> Dataset:
     """The data set that `spec` names, in four disjoint splits that are the same every time.
 
     Args:
-        spec: "digits", "mnist:FILE.npz", "cifar10:PATH", "folder:DIR" or "npz:FILE". A relative path that does not
-            exist here is looked up under the folder that the environment variable NAS_DATA_DIR names.
-        train_images: Keep only the first so many images of the train split; None keeps all. The other splits stay
-            as they are; the normalisation is measured on the kept images.
+        spec: "digits", "mnist:FILE.npz", "cifar10:PATH", "folder:DIR", "npz:FILE" or "tsv:DIR". A relative path that
+            does not exist here is looked up under the folder that the environment variable NAS_DATA_DIR names.
+        train_images: Keep only the first so many examples of the train split; None keeps all. The other splits stay
+            as they are; normalisation and tokenizer are made from the kept examples.
 
     Raises:
         UnknownName: No such source.
         UsageError: A path is missing or too much, or `train_images` is not in 1 .. the size of the train split.
         DataError: The data are missing, corrupt or of another form; the text says what and where.
+        MissingPackage: An optional package that reads them is not installed.
     """
     name, _, path = spec.partition(":")
-    if name not in SOURCES:
-        raise UnknownName("data set", name, SOURCES)
-    return divide(spec, SOURCES[name](path), train_images=train_images)
+    if name not in LOADERS:
+        raise UnknownName("data set", name, LOADERS)
+    return LOADERS[name](path, train_images)
 
 
 def preprocessing_from_json(document: object) -> Preprocessing:

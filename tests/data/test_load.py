@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.data import SOURCES, load
+from nas.data import LOADERS, load
 from nas.errors import DataError, UnknownName, UsageError
 from tests.data.made import class_files, message, write
 
@@ -14,17 +14,17 @@ from tests.data.made import class_files, message, write
 def test_an_unknown_source_names_the_nearest(spec: str, near: str) -> None:
     with pytest.raises(UnknownName, match=f"unknown data set .*Did you mean '{near}'") as caught:
         load(spec)
-    assert all(name in message(caught) for name in SOURCES)
+    assert all(name in message(caught) for name in LOADERS)
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"digits"}))
+@pytest.mark.parametrize("name", sorted(set(LOADERS) - {"digits"}))
 @pytest.mark.parametrize("colon", ["", ":"])
 def test_a_missing_path_is_wrong_use(name: str, colon: str) -> None:
     with pytest.raises(UsageError, match=f"write {name}:"):
         load(name + colon)
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES) - {"digits"}))
+@pytest.mark.parametrize("name", sorted(set(LOADERS) - {"digits"}))
 def test_a_path_that_does_not_exist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NAS_DATA_DIR", raising=False)
