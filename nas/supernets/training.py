@@ -127,7 +127,7 @@ def train_alone(
     """Train one plain network in place, from whatever weights it has.
 
     Args:
-        network: Inputs to outputs of the data's task, such as what `supernet.extract` makes.
+        network: What `supernet.extract` makes, or any other module; the data say what it is called with.
         data: The examples; the train split teaches.
         epochs: Passes over the train split.
         space: The space whose task the network is made for; None trusts that it fits the data.

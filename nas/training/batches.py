@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.data.dataset import Dataset
 from nas.training.parallel import ALONE, Group, check_shares, rows_of
@@ -33,6 +33,10 @@ class Batches:
     def digest(self) -> str:
         """Of the data set."""
         return self._data.digest
+
+    def adapted(self, network: nn.Module) -> nn.Module:
+        """The network as batches are given to it; shares its weights."""
+        return self._data.adapted(network)
 
     @property
     def per_epoch(self) -> int:

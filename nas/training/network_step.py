@@ -52,7 +52,7 @@ class NetworkStep:
         smoothing: float = 0.1,
     ) -> None:
         self._network, self._task, self._batches, self._settings = network, task, batches, batches.settings
-        self._network.to(self._settings.device).train()
+        self._adapted = batches.adapted(network.to(self._settings.device)).train()
         self._schedule, self._smoothing = schedule, smoothing
         self._optimiser = optimiser(
             optimiser_name,
@@ -77,7 +77,7 @@ class NetworkStep:
         inputs, targets = self._batches.batch(number)
         self._optimiser.zero_grad(set_to_none=True)
         with seeded(settings.device, seed_of(settings.seed, 3, number, 0)), autocast(settings.device):
-            outputs = self._network(inputs).float()
+            outputs = self._adapted(inputs).float()
             loss = self._task.loss(outputs, targets, smoothing=self._smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         value = self._task.measure(outputs.detach(), targets)[:, 0].mean()

@@ -112,11 +112,11 @@ def rows_of(group: Group, count: int) -> slice:
     return slice(group.rank * share, (group.rank + 1) * share)
 
 
-def check_shares(images: int, workers: int) -> None:
-    """Refuse batches that do not divide into equal shares of at least two images, which batch norms need.
+def check_shares(examples: int, workers: int) -> None:
+    """Refuse batches that do not divide into equal shares of at least two examples, which batch norms need.
 
     Args:
-        images: Images a step.
+        examples: Examples a step.
         workers: Processes that share them.
 
     Raises:
@@ -124,9 +124,9 @@ def check_shares(images: int, workers: int) -> None:
     """
     if workers < 1:
         raise UsageError(f"training needs at least 1 worker, got {workers}")
-    if images % workers or (workers > 1 and images // workers < 2):
-        nearest = workers * max(2, round(images / workers))
+    if examples % workers or (workers > 1 and examples // workers < 2):
+        nearest = workers * max(2, round(examples / workers))
         raise UsageError(
-            f"a batch of {images} images does not divide into equal shares of 2 or more for {workers} workers; "
+            f"a batch of {examples} examples does not divide into equal shares of 2 or more for {workers} workers; "
             f"use a batch size of {nearest}, or another number of workers"
         )

@@ -11,7 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas import search_spaces
+from nas.data.text.preprocessing import TextPreprocessing
+from nas.data.text.text_data import TextData, TokenSplit
 from nas.errors import CheckpointError, Diverged, UnknownName, UsageError
+from nas.networks import network
 from nas.supernets import RULES, MobileNetSupernet, train, train_alone
 from nas.supernets.steps import Step, composed_together
 from nas.supernets.training import forward_of
@@ -65,32 +69,31 @@ def test_resumed_training_repeats_undisturbed_training(rule: str, tmp_path: Path
 @pytest.mark.parametrize("rule", ["bignas", "ofa", "single_path"])
 def test_rules_learn(rule: str) -> None:
     """A few seconds of training bring the largest and the smallest member far above chance."""
-    data = stripes(320)
-    network = supernet()
+    data, trained = stripes(320), supernet()
     reports: list[Progress] = []
-    train(network, data, rule=rule, epochs=12, batch_size=32, seed=0, progress=reports.append)
+    train(trained, data, rule=rule, epochs=12, batch_size=32, seed=0, progress=reports.append)
     assert reports[-1].step == reports[-1].steps == 120
     assert all(math.isfinite(p.loss) for p in reports)
     x, labels = data.batch("validation", slice(None))
-    network.train()
-    for arch in (network.space.largest(), network.space.smallest()):
+    trained.train()
+    for arch in (trained.space.largest(), trained.space.smallest()):
         with torch.no_grad():
-            accuracy = float((network(x, arch).argmax(1) == labels).float().mean())
+            accuracy = float((trained(x, arch).argmax(1) == labels).float().mean())
         assert accuracy > 0.6, (rule, arch.digest)
 
 
 def test_divergence_says_where_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    network = supernet()
+    broken = supernet()
 
     def poison(p: Progress) -> None:
         if p.step == 2:
-            network.classifier.weight.data.fill_(math.nan)
+            broken.classifier.weight.data.fill_(math.nan)
 
     data = stripes(96)
-    train(network, data, rule="single_path", epochs=1, batch_size=48, seed=0, directory=tmp_path)
+    train(broken, data, rule="single_path", epochs=1, batch_size=48, seed=0, directory=tmp_path)
     good = torch.load(tmp_path / CHECKPOINT, weights_only=True)["training"]["network"]
     with pytest.raises(Diverged, match=r"step 3 of \d+ .*single path.*checkpoint.*learning rate below"):
-        train(network, data, rule="single_path", epochs=3, batch_size=48, seed=0, directory=tmp_path, progress=poison)
+        train(broken, data, rule="single_path", epochs=3, batch_size=48, seed=0, directory=tmp_path, progress=poison)
     kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)["training"]["network"]
     assert all(torch.equal(kept[name], value) for name, value in good.items())
 
@@ -157,24 +160,63 @@ def test_a_network_of_no_space_trains_alone_and_resumes(optimiser: str, tmp_path
         train_alone(Small(), data, **words | {"weight_decay": 0.3}, resume=True)
 
 
+def texts(n: int = 96) -> TextData:
+    """Half of the texts begin with one word, half with another; filled up to different lengths."""
+    generator = torch.Generator().manual_seed(0)
+
+    def split(count: int) -> TokenSplit:
+        labels = torch.arange(count) % 2
+        tokens = torch.randint(4, 20, (count, 8), generator=generator)
+        tokens[:, 0] = 2 + labels
+        lengths = torch.randint(1, 9, (count, 1), generator=generator)
+        return TokenSplit(torch.where(torch.arange(8) < lengths, tokens, 0).int(), labels)
+
+    counts = {"train": n, "calibration": 16, "validation": 32, "test": 32}
+    preprocessing = TextPreprocessing(8, 20, ("no", "yes"), {})
+    return TextData("made", preprocessing, {name: split(count) for name, count in counts.items()})
+
+
+def test_an_encoder_of_texts_trains_alone(tmp_path: Path) -> None:
+    """Nothing on the way knows images; the network is told which tokens count."""
+    data = texts()
+    space = search_spaces.get("flexibert", task=data.task)
+    arch = space.smallest()
+    encoder, fresh = (network(space, arch, seed=0) for _ in range(2))
+    reports: list[Progress] = []
+    words: dict[str, Any] = {"space": space, "arch": arch, "epochs": 8, "batch_size": 32}
+    words |= {"optimiser": "adamw", "learning_rate": 2e-3}
+    train_alone(encoder, data, **words, directory=tmp_path, progress=reports.append)
+    assert (reports[-1].step, reports[-1].metric.name) == (24, "accuracy")
+    assert reports[-1].loss < 0.5 < reports[0].loss
+    x, y = data.batch("validation", slice(None))
+    with torch.no_grad():
+        assert (data.adapted(encoder)(x).argmax(1) == y).float().mean() > 0.9
+    stored = torch.load(tmp_path / CHECKPOINT, weights_only=True)["training"]["network"]
+    assert stored.keys() == fresh.state_dict().keys()
+    train_alone(fresh, data, **words, directory=tmp_path, resume=True)
+    assert_same(fresh, encoder)
+    with pytest.raises(UsageError, match="the space is made for texts"):
+        train_alone(encoder, stripes(96), **words)
+
+
 def test_an_architecture_is_part_of_what_is_resumed(tmp_path: Path) -> None:
-    data, network = stripes(96), supernet()
+    data, shared = stripes(96), supernet()
     largest, smallest = SPACE.largest(), SPACE.smallest()
     words: dict[str, Any] = {"epochs": 1, "batch_size": 48, "space": SPACE, "directory": tmp_path}
-    trained = network.extract(smallest)
+    trained = shared.extract(smallest)
     before = copy.deepcopy(trained.state_dict())
     train_alone(trained, data, arch=smallest, **words)
     assert any(not torch.equal(value, before[name]) for name, value in trained.state_dict().items())
     with pytest.raises(CheckpointError, match=f"arch='{smallest.digest}'"):
-        train_alone(network.extract(largest), data, arch=largest, **words, resume=True)
+        train_alone(shared.extract(largest), data, arch=largest, **words, resume=True)
 
 
 def test_architectures_of_one_pass_share_what_they_begin_with() -> None:
-    network = supernet().train()
+    shared = supernet().train()
     calls: list[object] = []
     x = stripes(32).batch("train", slice(None))[0]
     shallow, deep = SPACE.smallest(), SPACE.largest()
-    original = network.steps
+    original = shared.steps
 
     def counted(arch: Any) -> list[Step]:
         def watched(step: Step) -> Step:
@@ -182,11 +224,11 @@ def test_architectures_of_one_pass_share_what_they_begin_with() -> None:
 
         return [watched(step) for step in original(arch)]
 
-    network.steps = counted  # type: ignore[method-assign]
-    outputs = forward_of(network)(x, [deep, shallow, deep], PassOptions(0.0, 0.0, 0))
+    shared.steps = counted  # type: ignore[method-assign]
+    outputs = forward_of(shared)(x, [deep, shallow, deep], PassOptions(0.0, 0.0, 0))
     assert len(calls) < 2 * len(original(deep)) + len(original(shallow))
     for output, arch in zip(outputs, (deep, shallow, deep), strict=True):
-        assert torch.equal(output, network(x, arch))
+        assert torch.equal(output, shared(x, arch))
     assert outputs[0] is outputs[2]
 
 

@@ -52,7 +52,7 @@ def test_ranks_see_the_rows_of_one_processes_batch() -> None:
 
 
 def test_unequal_shares_are_refused() -> None:
-    with pytest.raises(UsageError, match="32 images does not divide"):
+    with pytest.raises(UsageError, match="32 examples does not divide"):
         on_ranks(3, branches_batches)
 
 
