@@ -17,7 +17,6 @@ from nas.evaluation.population.evaluator import Precision, SupernetEvaluator
 from nas.evaluation.population.memory_budget import default_budget
 from nas.evaluation.population.trie import marginal_macs
 from nas.supernets import StoredSupernet, Supernet, rebuild
-from nas.supernets.training import check_fits
 
 
 def build_supernet_evaluator(
@@ -92,7 +91,7 @@ def supernet_pool(
         UsageError: The data do not fit the supernet, or what `RayEvaluator` raises.
     """
     network = supernet.supernet if isinstance(supernet, StoredSupernet) else supernet
-    check_fits(network.space, data)
+    network.space.task.require(data.task, what="the data")
     gpus = float(device.startswith("cuda")) if gpus is None else gpus
     arguments: dict[str, object] = {
         "description": network.describe(),

@@ -16,7 +16,7 @@ from nas.errors import CheckpointError, NasError, UsageError, WorkersLost
 from nas.files import read_state
 from nas.supernets import rules
 from nas.supernets.supernet import Supernet
-from nas.supernets.training import DEFAULT_BATCH, check_fits, train
+from nas.supernets.training import DEFAULT_BATCH, train
 from nas.training import CHECKPOINT, Progress, TorchGroup, TrainingRule
 from nas.training.parallel import check_shares
 
@@ -131,7 +131,7 @@ def train_on_workers(
         WorkersLost: Workers died three times in a row before the next checkpoint.
     """
     chosen = rules.get(rule) if isinstance(rule, str) else rule
-    check_fits(supernet.space, data)
+    supernet.space.task.require(data.task, what="the data")
     check_shares(min(batch_size, data.size("train")), workers.count)
     with (
         tempfile.TemporaryDirectory() as spare,

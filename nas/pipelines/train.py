@@ -209,7 +209,7 @@ def _train(
     if recipe.workers is not None:
         used["workers"] = recipe.workers.count
         if recipe.workers.independent_sampling:
-            used["diverse"] = True
+            used["independent_sampling"] = True
     save(folder, supernet, preprocessing=data.preprocessing, recipe=used)
     checkpoint.unlink()
 
@@ -233,7 +233,7 @@ def _check_same(directory: Path, stored: StoredSupernet, space: SearchSpace, dat
                 f"search it as it is: nas search --supernet {directory}"
             )
     if recipe.workers is not None and recipe.workers.independent_sampling:
-        used = stored.recipe.get("workers") if stored.recipe.get("diverse") else None
+        used = stored.recipe.get("workers") if stored.recipe.get("independent_sampling") else None
         if used != recipe.workers.count:
             raise UsageError(
                 f"{directory}: holds a supernet that {used or 'no'} diverse workers trained, "

@@ -191,12 +191,3 @@ def forward_of(supernet: Supernet) -> Forward:
 
 def _rate(default: float, learning_rate: float | None, batch_size: int) -> float:
     return default * batch_size / DEFAULT_BATCH if learning_rate is None else learning_rate
-
-
-def check_fits(space: SearchSpace, data: Dataset) -> None:
-    """Refuse data of another task than the space is made for.
-
-    Raises:
-        UsageError: Names the first that differs.
-    """
-    space.task.require(data.task, what="the data")

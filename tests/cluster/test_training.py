@@ -100,7 +100,7 @@ def test_the_command_line_trains_what_one_process_does(cluster: None, tmp_path: 
     outcome = nas(*words, "--workers", 2, "--out", tmp_path / "two", "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.document["recipe"]["workers"] == 2
-    assert "diverse" not in outcome.document["recipe"]
+    assert "independent_sampling" not in outcome.document["recipe"]
     folder = tmp_path / "two" / "supernet"
     assert sorted(path.name for path in folder.iterdir()) == ["supernet.json", "supernet.safetensors"]
     assert nas(*words, "--out", tmp_path / "one").code == 0
@@ -139,7 +139,7 @@ def test_a_supernet_of_other_diverse_workers_is_refused(tmp_path: Path) -> None:
     assert again.code == 2
     path = tmp_path / "supernet" / "supernet.json"
     document = json.loads(path.read_text())
-    document["recipe"] |= {"workers": 2, "diverse": True}
+    document["recipe"] |= {"workers": 2, "independent_sampling": True}
     path.write_text(json.dumps(document))
     assert nas(*words, "--resume", "--workers", 2, "--diverse").code == 0
 
