@@ -6,7 +6,7 @@ better; the interval is Student's t on the logarithms of the ratios. The goal is
 it is wider, `--repetitions 15` goes on from the repetitions that are there. Other loads on the machine widen it: then
 `--clock cpu` counts what a side's process computes instead of what passes on the wall, but for `ray_pool`.
 
-What was shortened, so that five repetitions take less than 45 minutes on two cores:
+What was shortened, so that five repetitions take about 45 minutes on two idle cores (estimated, not measured):
 
 * `population_evaluation`: side `all`. The supernet has seen 2,000 images once, not 20,000 four times; `random` has 60
   architectures, not 200; `evolution` has 4 generations of 40, not 20 of 50, recorded once by the side before and shown
