@@ -51,7 +51,7 @@ class Batch:
     faults: int = 0
 
 
-def cut(
+def partition(
     archs: Sequence[Architecture], most: int, workers: int, costs: Costs | None = None
 ) -> list[tuple[Architecture, ...]]:
     """Batches of common beginnings: different architectures in network order, cut where they stand.
@@ -76,7 +76,7 @@ def cut(
     return [tuple(batch[start : start + most]) for batch in batches for start in range(0, len(batch), most)]
 
 
-def after(batch: Batch, answer: Answer) -> list[Batch] | Failure:
+def retried(batch: Batch, answer: Answer) -> list[Batch] | Failure:
     """What to do with a batch that was lost, too large for the memory, or refused.
 
     Several are halved, so that in the end an architecture answers only for what it does alone; alone it is asked

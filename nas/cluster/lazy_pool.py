@@ -32,8 +32,8 @@ class LazyPool:
 
     @property
     def _running(self) -> RayEvaluator | None:
-        found: RayEvaluator | None = self.__dict__.get("_pool")
-        return found
+        started: RayEvaluator | None = self.__dict__.get("_pool")
+        return started
 
     @property
     def alive(self) -> int:

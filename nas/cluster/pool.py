@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, final
 
-from nas.cluster.batches import Answer, Batch, Costs, after, cut
+from nas.cluster.batches import Answer, Batch, Costs, partition, retried
 from nas.cluster.connection import connected
-from nas.cluster.workers import Crew, Wish
+from nas.cluster.workers import PoolSettings, WorkerGroup
 from nas.errors import UsageError
 from nas.evaluation.evaluator import Evaluator, Failure, Outcome
 from nas.evaluation.totals import Totals
@@ -86,7 +86,7 @@ class RayEvaluator:
     ) -> None:
         if batch < 1:
             raise UsageError(f"a batch has at least 1 architecture, got {batch}")
-        wish = Wish(workers, cpus, gpus, max(1, round(cpus)) if threads is None else threads, patience_s)
+        settings = PoolSettings(workers, cpus, gpus, max(1, round(cpus)) if threads is None else threads, patience_s)
         self._workers, self._batch, self._costs = workers, batch, costs
         self._numbers = itertools.count()
         self._queue = deque[Batch]()
@@ -98,11 +98,11 @@ class RayEvaluator:
             ray = opening.enter_context(
                 connected(address, cpus=math.ceil(workers * cpus), purpose="evaluation on workers")
             )
-            self._crew = Crew(ray, build, arguments, wish)
-            opening.callback(self._crew.close)
-            if address is None and not self._crew.fits():
-                raise UsageError(f"no worker can be placed: {self._crew.room()}")
-            self._crew.gather()
+            self._group = WorkerGroup(ray, build, arguments, settings)
+            opening.callback(self._group.close)
+            if address is None and not self._group.fits():
+                raise UsageError(f"no worker can be placed: {self._group.resources()}")
+            self._group.gather()
             self._closing = opening.pop_all()
         self._open = True
 
@@ -127,7 +127,7 @@ class RayEvaluator:
     @property
     def alive(self) -> int:
         """Workers that are ready or at work; one that starts is none, one that died while idle is noticed later."""
-        return self._crew.alive
+        return self._group.alive
 
     @property
     def totals(self) -> Totals:
@@ -153,7 +153,7 @@ class RayEvaluator:
         if job is None:
             return []
         try:
-            parts = cut(job.archs, self._batch, self._workers, self._costs)
+            parts = partition(job.archs, self._batch, self._workers, self._costs)
             self._queue.extend(Batch(number, part) for part in parts)
             while job.missing:
                 self._advance()
@@ -210,16 +210,16 @@ class RayEvaluator:
     def _advance(self) -> None:
         """Keep everybody busy, and take what comes next."""
         self._hand_out()
-        found = self._crew.wait()
-        if found is not None:
-            self._take(*found)
+        news = self._group.wait()
+        if news is not None:
+            self._take(*news)
 
     def _hand_out(self) -> None:
-        for seat in self._crew.idle():
+        for slot in self._group.idle():
             while self._queue and self._queue[0].job not in self._jobs:  # its call was given up
                 self._queue.popleft()
             if self._queue:
-                self._crew.give(seat, self._queue.popleft())
+                self._group.assign(slot, self._queue.popleft())
 
     def _take(self, batch: Batch, answer: Answer) -> None:
         job = self._jobs.get(batch.job)
@@ -232,7 +232,7 @@ class RayEvaluator:
             self._remove(batch.job)
             raise UsageError(answer.text) if answer.kind == "usage" else RuntimeError(f"in a worker:\n{answer.text}")
         else:
-            again = after(batch, answer)
+            again = retried(batch, answer)
             if isinstance(again, Failure):
                 job.take({batch.archs[0]: again})
             else:

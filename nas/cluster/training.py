@@ -291,10 +291,10 @@ def _check_room(there: dict[str, float], workers: Workers) -> None:
 def _stamp(path: Path) -> tuple[int, int] | None:
     """Changes whenever a checkpoint is written; None where there is none."""
     try:
-        found = path.stat()
+        there = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return there.st_ino, there.st_mtime_ns
 
 
 def _reason(failure: Exception) -> str:

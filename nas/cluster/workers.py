@@ -17,8 +17,8 @@ GATHER_S = 10.0  # that the first worker waits for others before work begins
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a pool wants.
+class PoolSettings:
+    """The size of a pool and of its workers.
 
     Args:
         workers: How many.
@@ -41,60 +41,64 @@ class Wish:
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
-    """A place in the crew, and who sits there.
+class WorkerSlot:
+    """A place in the group, and the worker that has it.
 
     Args:
-        actor: The worker; None once the seat is given up.
+        actor: The worker; None once it is given up.
         call: What is awaited of it; None where it is idle.
         state: What it does.
         batch: What it works on while busy.
-        refusals: How often its evaluator could not be built.
+        build_failures: How often its evaluator could not be built.
     """
 
     actor: Any = None
     call: Any = None
     state: Literal["arriving", "preparing", "idle", "busy", "empty"] = "empty"
     batch: Batch | None = None
-    refusals: int = 0
+    build_failures: int = 0
 
 
 @final
-class Crew:
+class WorkerGroup:
     """As many workers as the cluster has room for, up to a number.
 
     Args:
         ray: The module, connected.
         build: Makes a worker's evaluator.
         arguments: Its keyword arguments; each goes into the object store once.
-        wish: How many workers, and of what size.
+        settings: How many workers, and of what size.
     """
 
-    def __init__(self, ray: Any, build: Callable[..., Evaluator], arguments: Mapping[str, object], wish: Wish) -> None:
-        self._ray, self._build, self._wish = ray, build, wish
+    def __init__(
+        self, ray: Any, build: Callable[..., Evaluator], arguments: Mapping[str, object], settings: PoolSettings
+    ) -> None:
+        self._ray, self._build, self._settings = ray, build, settings
         self._arguments = {name: ray.put(value) for name, value in arguments.items()}
-        self._class = ray.remote(num_cpus=wish.cpus, num_gpus=wish.gpus, max_restarts=0, max_task_retries=0)(Worker)
+        self._class = ray.remote(num_cpus=settings.cpus, num_gpus=settings.gpus, max_restarts=0, max_task_retries=0)(
+            Worker
+        )
         self._deaths = 0  # of starting workers, since somebody last got anything done
         self._reason = ""
-        self._homeless_since = time.monotonic()
+        self._unplaced_since = time.monotonic()
         self._expected = self._places()
-        self._seats = [Seat() for _ in range(wish.workers)]
-        for seat in self._seats:
-            self._fill(seat)
+        self._slots = [WorkerSlot() for _ in range(settings.workers)]
+        for slot in self._slots:
+            self._fill(slot)
 
     @property
     def alive(self) -> int:
         """How many workers are ready or at work."""
-        return sum(seat.state in ("idle", "busy") for seat in self._seats)
+        return sum(slot.state in ("idle", "busy") for slot in self._slots)
 
-    def idle(self) -> list[Seat]:
+    def idle(self) -> list[WorkerSlot]:
         """Those that wait for a batch."""
-        return [seat for seat in self._seats if seat.state == "idle"]
+        return [slot for slot in self._slots if slot.state == "idle"]
 
-    def give(self, seat: Seat, batch: Batch) -> None:
+    def assign(self, slot: WorkerSlot, batch: Batch) -> None:
         """Have an idle worker evaluate a batch."""
-        seat.call = seat.actor.evaluate.remote(list(batch.archs))
-        seat.batch, seat.state = batch, "busy"
+        slot.call = slot.actor.evaluate.remote(list(batch.archs))
+        slot.batch, slot.state = batch, "busy"
 
     def gather(self) -> None:
         """Wait for a worker, and a while for all others that there seems to be room for.
@@ -106,7 +110,7 @@ class Crew:
             self.wait()
         until = time.monotonic() + GATHER_S
         while self.alive < self._expected and time.monotonic() < until:
-            if not any(seat.call is not None for seat in self._seats):
+            if not any(slot.call is not None for slot in self._slots):
                 break
             self.wait()
 
@@ -118,37 +122,37 @@ class Crew:
             NasError: No evaluator can be built.
             WorkersLost: All workers die while they start.
         """
-        awaited = {seat.call: seat for seat in self._seats if seat.call is not None}
+        awaited = {slot.call: slot for slot in self._slots if slot.call is not None}
         if not awaited:
             raise WorkersLost(f"no worker could build its evaluator: {self._reason}")
         ready, _ = self._ray.wait(list(awaited), timeout=LOOK_S)
         if not ready:
             self._check_placed()
             return None
-        seat = awaited[ready[0]]
-        answer, batch = self._answer(seat.call), seat.batch
+        slot = awaited[ready[0]]
+        answer, batch = self._answer(slot.call), slot.batch
         if batch is None:
-            self._started(seat, answer)
+            self._started(slot, answer)
             return None
-        seat.call, seat.batch, seat.state = None, None, "idle"
+        slot.call, slot.batch, slot.state = None, None, "idle"
         if answer.kind == "lost":
-            self._fill(seat)
+            self._fill(slot)
         else:
             self._deaths = 0
         return batch, answer
 
     def close(self) -> None:
         """End all workers."""
-        for seat in self._seats:
-            self._clear(seat)
+        for slot in self._slots:
+            self._clear(slot)
 
-    def _started(self, seat: Seat, answer: Answer) -> None:
+    def _started(self, slot: WorkerSlot, answer: Answer) -> None:
         """The next step of a worker that has taken one of its two steps to be ready."""
         if answer.kind == "done":
-            if seat.state == "arriving":
-                seat.state, seat.call = "preparing", seat.actor.prepare.remote()
+            if slot.state == "arriving":
+                slot.state, slot.call = "preparing", slot.actor.prepare.remote()
             else:
-                seat.state, seat.call, seat.refusals, self._deaths = "idle", None, 0, 0
+                slot.state, slot.call, slot.build_failures, self._deaths = "idle", None, 0, 0
             return
         self._reason = answer.text
         if answer.kind == "usage":
@@ -157,32 +161,32 @@ class Crew:
             raise RuntimeError(f"a worker could not build its evaluator\n{answer.text}")
         if answer.kind == "lost":
             self._deaths += 1
-            if self._deaths >= TRIES * self._wish.workers:
+            if self._deaths >= TRIES * self._settings.workers:
                 raise WorkersLost(f"all workers die while they start: {answer.text}; look at their memory")
         else:
-            seat.refusals += 1
-        if seat.refusals < TRIES:
-            self._fill(seat)
+            slot.build_failures += 1
+        if slot.build_failures < TRIES:
+            self._fill(slot)
         else:
-            self._clear(seat)
+            self._clear(slot)
 
-    def _fill(self, seat: Seat) -> None:
+    def _fill(self, slot: WorkerSlot) -> None:
         """Put a new worker there."""
-        self._clear(seat)
+        self._clear(slot)
         if not self._anyone_placed():
-            self._homeless_since = time.monotonic()
-        seat.actor = self._class.remote(self._build, self._arguments, self._wish.threads)
-        seat.state, seat.call = "arriving", seat.actor.arrive.remote()
+            self._unplaced_since = time.monotonic()
+        slot.actor = self._class.remote(self._build, self._arguments, self._settings.threads)
+        slot.state, slot.call = "arriving", slot.actor.arrive.remote()
 
-    def _clear(self, seat: Seat) -> None:
-        if seat.actor is not None:
-            self._ray.kill(seat.actor)
-        seat.actor, seat.call, seat.batch, seat.state = None, None, None, "empty"
+    def _clear(self, slot: WorkerSlot) -> None:
+        if slot.actor is not None:
+            self._ray.kill(slot.actor)
+        slot.actor, slot.call, slot.batch, slot.state = None, None, None, "empty"
 
     def _answer(self, call: Any) -> Answer:
         errors = self._ray.exceptions
         try:
-            found: Answer = self._ray.get(call)
+            answer: Answer = self._ray.get(call)
         except errors.RayTaskError as error:  # it could not read what it was sent, or its answer could not be sent
             return Answer("broken", str(error))
         except errors.OutOfMemoryError as error:
@@ -191,36 +195,36 @@ class Crew:
             if "creation task" in str(error):  # its machine cannot import what it should run
                 return Answer("broken", str(error))
             return Answer("lost", f"its worker died: {_line(error)}")
-        return found
+        return answer
 
     def _anyone_placed(self) -> bool:
-        return any(seat.state in ("preparing", "idle", "busy") for seat in self._seats)
+        return any(slot.state in ("preparing", "idle", "busy") for slot in self._slots)
 
     def _check_placed(self) -> None:
-        waited = time.monotonic() - self._homeless_since
-        if not self._anyone_placed() and waited > self._wish.patience_s:
-            raise UsageError(f"no worker found a place within {self._wish.patience_s:g} s: {self.room()}")
+        waited = time.monotonic() - self._unplaced_since
+        if not self._anyone_placed() and waited > self._settings.patience_s:
+            raise UsageError(f"no worker found a place within {self._settings.patience_s:g} s: {self.resources()}")
 
     def _places(self) -> int:
         """How many of the workers the cluster seems to have room for now."""
         free = self._ray.available_resources()
-        wanted = {"CPU": self._wish.cpus, "GPU": self._wish.gpus}
+        wanted = {"CPU": self._settings.cpus, "GPU": self._settings.gpus}
         rooms = [int(free.get(kind, 0.0) / each) for kind, each in wanted.items() if each > 0]
-        return min([self._wish.workers, *rooms])
+        return min([self._settings.workers, *rooms])
 
     def fits(self) -> bool:
         """Whether any machine of the cluster could hold a worker when nobody else uses it."""
         return any(
-            there.get("CPU", 0.0) >= self._wish.cpus and there.get("GPU", 0.0) >= self._wish.gpus
+            there.get("CPU", 0.0) >= self._settings.cpus and there.get("GPU", 0.0) >= self._settings.gpus
             for there in self._machines()
         )
 
-    def room(self) -> str:
+    def resources(self) -> str:
         """What there is and what a worker wants, in words."""
         cpus, gpus = (sum(there.get(kind, 0.0) for there in self._machines()) for kind in ("CPU", "GPU"))
         return (
-            f"the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs, and a worker wants {self._wish.cpus:g} CPUs and "
-            f"{self._wish.gpus:g} GPUs on one machine; use smaller workers, or wait until there is room"
+            f"the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs, and a worker wants {self._settings.cpus:g} CPUs and "
+            f"{self._settings.gpus:g} GPUs on one machine; use smaller workers, or wait until there is room"
         )
 
     def _machines(self) -> list[dict[str, float]]:

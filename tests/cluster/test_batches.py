@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.cluster.batches import Answer, Batch, after, cut
+from nas.cluster.batches import Answer, Batch, partition, retried
 from nas.evaluation import Failure
 from nas.search_spaces import Architecture
 from tests.spaces import SPACES
@@ -15,7 +15,7 @@ ARCHS = list(dict.fromkeys(SPACE.architectures(SPACE.sample_choices(np.random.de
 
 @given(st.lists(st.sampled_from(ARCHS), max_size=90), st.integers(1, 12), st.integers(1, 9))
 def test_batches_hold_everything_once_in_network_order(archs: list[Architecture], most: int, workers: int) -> None:
-    batches = cut(archs, most, workers)
+    batches = partition(archs, most, workers)
     queue = [arch for batch in batches for arch in batch]
     assert sorted(a.digest for a in queue) == sorted({a.digest for a in archs})
     rows = [[-1 if value is None else value for value in arch.values] for arch in queue]
@@ -29,8 +29,10 @@ def test_batches_hold_everything_once_in_network_order(archs: list[Architecture]
 def test_batches_cost_about_the_same(archs: list[Architecture], most: int, workers: int, data: st.DataObject) -> None:
     """None costs more than its share and what the architectures at its two ends cost."""
     costs = {arch: data.draw(st.integers(0, 1000)) for arch in archs}
-    batches = cut(archs, most, workers, lambda queue: [costs[arch] for arch in queue])
-    assert [arch for batch in batches for arch in batch] == [arch for batch in cut(archs, 99, 1) for arch in batch]
+    batches = partition(archs, most, workers, lambda queue: [costs[arch] for arch in queue])
+    assert [arch for batch in batches for arch in batch] == [
+        arch for batch in partition(archs, 99, 1) for arch in batch
+    ]
     weights = {arch: max(1, cost) for arch, cost in costs.items()}
     count = min(len(archs), -(-len(archs) // (most * workers)) * workers)
     share, largest = sum(weights.values()) / count, max(weights.values())
@@ -40,13 +42,13 @@ def test_batches_cost_about_the_same(archs: list[Architecture], most: int, worke
 
 def test_costly_architectures_come_in_smaller_batches() -> None:
     costs = [9 if position < 8 else 1 for position in range(80)]
-    assert [len(batch) for batch in cut(ARCHS[:80], 80, 2, lambda queue: costs)] == [8, 72]
+    assert [len(batch) for batch in partition(ARCHS[:80], 80, 2, lambda queue: costs)] == [8, 72]
 
 
 def test_values_of_different_kinds_are_ordered() -> None:
     values: list[tuple[int | str | None, ...]] = [("b", 2), (3, None), (None, 1), (3, 10), (3, 9), ("a", 7)]
     archs = [Architecture("s", ("x", "y"), pair) for pair in values]
-    (batch,) = cut(archs, 10, 1)
+    (batch,) = partition(archs, 10, 1)
     assert [arch.values for arch in batch] == [(None, 1), (3, None), (3, 9), (3, 10), ("a", 7), ("b", 2)]
 
 
@@ -63,7 +65,7 @@ def test_an_architecture_answers_only_for_what_it_causes_alone(count: int, data:
             done.extend(batch.archs)
             continue
         alone += len(batch.archs) == 1
-        again = after(batch, Answer(kind, "its reason"))
+        again = retried(batch, Answer(kind, "its reason"))
         if isinstance(again, Failure):
             assert again.reason.startswith("its reason")
             failed.extend(batch.archs)

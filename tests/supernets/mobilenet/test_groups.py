@@ -13,7 +13,7 @@ from nas.search_spaces.mobilenet.plan import make_divisible
 from nas.search_spaces.mobilenet.space import MobileNetSpace
 from nas.supernets import MobileNetSupernet
 from nas.supernets.groups import sort_channels
-from nas.supernets.rules.samplers import Opened
+from nas.supernets.rules.samplers import ElasticChoices
 from nas.task import ImageClassification
 from nas.testing.subnetworks import randomise
 from tests.spaces import BASE, SPACES, space
@@ -34,8 +34,8 @@ def randomised(space: MobileNetSpace) -> MobileNetSupernet:
     return supernet
 
 
-def sort(supernet: MobileNetSupernet, opened: Opened) -> None:
-    lowest = opened.lowest(supernet.space).tolist()
+def sort(supernet: MobileNetSupernet, open_choices: ElasticChoices) -> None:
+    lowest = open_choices.lowest(supernet.space).tolist()
     sort_channels(supernet, supernet.groups, dict(zip(supernet.space.names, lowest, strict=True)))
 
 
@@ -57,7 +57,7 @@ def test_every_channel_axis_is_in_one_group(kind: str) -> None:
             assert supernet.get_parameter(axis.parameter).shape[axis.dim] == axis.block * group.channels
 
 
-def reference(supernet: MobileNetSupernet, opened: Opened) -> dict[str, Tensor]:
+def reference(supernet: MobileNetSupernet, open_choices: ElasticChoices) -> dict[str, Tensor]:
     """What Once-for-All's sorting gives, written for MobileNets alone; hidden units of any elastic block are sorted."""
     weights = {name: value.clone() for name, value in supernet.state_dict().items()}
     config = supernet.space.config
@@ -80,10 +80,10 @@ def reference(supernet: MobileNetSupernet, opened: Opened) -> dict[str, Tensor]:
 
     incoming: tuple[int, ...] = (config.stem_channels,)
     for s, spec in enumerate(config.stages):
-        outgoing = spec.widths[-opened.width :]
+        outgoing = spec.widths[-open_choices.width :]
         blocks = [f"stages.{s}.{b}" for b in range(spec.depths[-1])]
         for b, at in enumerate(blocks):
-            kept = {c * e for c in (outgoing if b else incoming) for e in spec.expansions[-opened.expansion :]}
+            kept = {c * e for c in (outgoing if b else incoming) for e in spec.expansions[-open_choices.expansion :]}
             if f"{at}.expand.weight" in weights:
                 by = order(weights[f"{at}.project.weight"].abs().sum((0, 2, 3)), kept)
                 take(by, 0, f"{at}.expand.weight", f"{at}.expand_norm.weight", f"{at}.expand_norm.bias")
@@ -121,14 +121,14 @@ def reference(supernet: MobileNetSupernet, opened: Opened) -> dict[str, Tensor]:
     return weights
 
 
-@pytest.mark.parametrize("opened", [Opened(), Opened(width=2, expansion=2)])
+@pytest.mark.parametrize("open_choices", [ElasticChoices(), ElasticChoices(width=2, expansion=2)])
 @pytest.mark.parametrize("kind", [*sorted(ALL), "tiny", "small", "bignas"])
-def test_sorting_is_bit_by_bit_that_of_once_for_all(kind: str, opened: Opened) -> None:
+def test_sorting_is_bit_by_bit_that_of_once_for_all(kind: str, open_choices: ElasticChoices) -> None:
     made = ALL[kind] if kind in ALL else get("mobilenet", task=ImageClassification(32, 3, 5), preset=kind)
     assert isinstance(made, MobileNetSpace)
     supernet = randomised(made)
-    expected = reference(supernet, opened)
-    sort(supernet, opened)
+    expected = reference(supernet, open_choices)
+    sort(supernet, open_choices)
     for name, value in supernet.state_dict().items():
         assert torch.equal(value, expected[name]), name
 
@@ -142,7 +142,7 @@ def test_sorting_leaves_the_largest_unchanged(kind: str) -> None:
     with torch.no_grad():
         before = supernet(x, largest)
         weights = {name: value.clone() for name, value in supernet.state_dict().items()}
-        sort(supernet, Opened())
+        sort(supernet, ElasticChoices())
         assert any(not torch.equal(value, weights[name]) for name, value in supernet.state_dict().items())
         difference = float((supernet(x, largest) - before).abs().max())
     assert difference < 1e-5 * max(1.0, float(before.abs().max()))
@@ -162,13 +162,13 @@ def test_sorting_in_bands_leaves_networks_in_use_unchanged() -> None:
     supernet.train()
     with torch.no_grad():
         before = [supernet(x, arch) for arch in in_use]
-        sort(supernet, Opened(width=1, expansion=2))
+        sort(supernet, ElasticChoices(width=1, expansion=2))
         for arch, value in zip(in_use, before, strict=True):
             torch.testing.assert_close(supernet(x, arch), value, rtol=1e-5, atol=1e-4)
 
 
 def test_important_channels_come_first() -> None:
     supernet = randomised(SPACES["learned"])
-    sort(supernet, Opened())
+    sort(supernet, ElasticChoices())
     importance = supernet.block(0, 0).project.weight.abs().sum((0, 2, 3))
     assert torch.equal(importance, importance.sort(descending=True).values)
