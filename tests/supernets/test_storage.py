@@ -15,7 +15,7 @@ from nas.search_spaces import FAMILIES, get
 from nas.supernets import build, check_shared, load, rebuild, save
 from nas.supernets.storage import DOCUMENT, WEIGHTS
 from tests.images import stripes
-from tests.training.test_trainer import supernet
+from tests.supernets.test_training import supernet
 
 
 @pytest.fixture
