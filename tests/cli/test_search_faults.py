@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,23 @@ def test_a_driver_that_is_killed_ten_times_reaches_the_same_front(finished: Path
     assert front(tmp_path / "killed") == front(tmp_path / "whole")
 
 
-def started(words: list[object], **environment: str) -> subprocess.Popen[str]:
-    """The command line in a process group of its own."""
-    return subprocess.Popen(
+@contextmanager
+def started(words: list[object], **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """The command line in a process group of its own, which does not outlive a failed test."""
+    driver = subprocess.Popen(
         [sys.executable, "-m", "nas.cli", *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | environment,
         start_new_session=True,
     )  # fmt: skip
+    try:
+        with driver:
+            try:
+                yield driver
+            except BaseException:
+                os.killpg(driver.pid, signal.SIGKILL)
+                raise
+    finally:
+        assert driver.poll() is not None
 
 
 def wait_for_trials(directory: Path, driver: subprocess.Popen[str], count: int) -> None:
@@ -77,7 +89,7 @@ def test_ctrl_c_keeps_the_trials_and_says_how_to_go_on(finished: Path, tmp_path:
     with started(words) as driver:
         wait_for_trials(out, driver, 6)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nas.cluster.supernet_pool.supernet_pool", None)  # refused before workers start
+            patch.setattr("nas.cluster.supernet_pool.supernet_pool", pytest.fail)  # refused before workers start
             second = nas(*words, "--workers", 2)
         for refused in (nas(*words), second):
             assert f"is in use by process {driver.pid} on " in refused.err.splitlines()[-1]
